@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bells and events. Losing the bus costs latency, never work."""
