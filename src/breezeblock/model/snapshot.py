@@ -25,7 +25,6 @@ class Snapshot(msgspec.Struct, frozen=True):
     object_json: str
     operation_id: str | None
     status_since: str | None
-    fence: int
     version: int
     created_at: str
     updated_at: str | None

@@ -49,7 +49,6 @@ class Volume(msgspec.Struct, frozen=True, kw_only=False):
     object_json: str
     operation_id: str | None
     status_since: str | None
-    fence: int
     version: int
     launched_at: str | None
     created_at: str
