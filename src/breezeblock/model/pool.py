@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A pool as the service knows it: what its newest report said, whether its service answers, and what was promised since. Owns the names
-under which the outside (extra specs, filter functions, the pools API) reads it. Must never decide whether something fits: the scheduler does."""
+under which the outside (extra specs, filter functions, the pools API) reads it. Must never decide what fits: the scheduler does."""
 
 from __future__ import annotations
 
