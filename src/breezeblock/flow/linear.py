@@ -84,7 +84,7 @@ class LinearFlow:
                 result = self._perform(effect, fresh=fresh)
             except _Unknown as unknown:
                 return self._later(effect, Unreachable(str(unknown)), counts=False)
-            except Exception as error:  # every failure of the outside ends here, typed or not
+            except Exception as error:  # noqa: BLE001 - every failure of the outside ends here, typed or not
                 return self._failed(effect, _typed(error))
             self._probe(f"{self.flow.kind}:{effect.name}:done-before")
             done = effect
@@ -211,7 +211,7 @@ class LinearFlow:
             task.undo(self.work, entry.intent, entry.result)
         except (Fenced, Stopping):
             raise
-        except Exception as raw:  # an undo that cannot be done must end as a retry or a debt, whatever it raised
+        except Exception as raw:  # noqa: BLE001 - an undo that cannot be done must end as a retry or a debt, whatever it raised
             return self._undo_failed(task, entry, _typed(raw))
         self._probe(f"{self.flow.kind}:{task.name}:undo-after")
         self._write(lambda j: self._note(j, task, Step.UNDONE))

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Store: whole transactions, handed over in one hop. On SQLite one writer thread drains its queue into group commits (synchronous=FULL:
+one fsync for many requests, answers after it) and a few readers see the newest commit; on PostgreSQL and MariaDB each transaction has a
+pooled connection, READ COMMITTED, and is run again after a conflict. A store function gets a Tx and must be able to run twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from breezeblock.model.errors import Stopping, Unreachable
+from breezeblock.store.transaction import Tx
+from breezeblock.store.writer import GroupWriter
+
+T = TypeVar("T")
+
+#: SQLSTATEs and MariaDB error numbers of conflicts that a second run mends.
+_CONFLICTS = frozenset({"40001", "40P01", "1213", "1205", "1020"})
+_TRIES = 8
+
+
+class Store:
+    """`bell(queues)` is called after each commit with the queues that have new work; it must not block or raise."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        threads: int = 6,
+        bell: Callable[[frozenset[str]], None] = lambda queues: None,
+    ) -> None:
+        self.url, self._bell = make_url(url), bell
+        self.dialect = "mysql" if self.url.get_backend_name() == "mariadb" else self.url.get_backend_name()
+        self._closed = False
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        self._local = threading.local()
+        if self.dialect == "sqlite":
+            self.engine = _sqlite(str(self.url.database), writer=False)
+            self._writer: GroupWriter | None = GroupWriter(
+                _sqlite(str(self.url.database), writer=True), self._ring
+            )
+        else:
+            self.engine = _server(self.url.render_as_string(hide_password=False), threads)
+            self._writer = None
+
+    # -- for coroutines --------------------------------------------------------------------------------------------
+
+    async def read(self, fn: Callable[[Tx], T]) -> T:
+        """A whole read transaction: one snapshot on SQLite, READ COMMITTED elsewhere."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.read_sync, fn)
+
+    async def write(self, fn: Callable[[Tx], T]) -> T:
+        """A whole write transaction; returns after it is durable."""
+        if self._writer is not None:
+            return await asyncio.wrap_future(self._writer.submit(fn))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.write_sync, fn)
+
+    # -- for threads -----------------------------------------------------------------------------------------------
+
+    def read_sync(self, fn: Callable[[Tx], T]) -> T:
+        if self.dialect == "sqlite":
+            conn = getattr(self._local, "conn", None)
+            if conn is None or conn.closed:
+                conn = self._local.conn = self.engine.connect()
+            try:
+                return fn(Tx(conn))
+            finally:
+                conn.rollback()
+        return self._run(fn)
+
+    def write_sync(self, fn: Callable[[Tx], T]) -> T:
+        if self._writer is not None:
+            return self._writer.submit(fn).result()
+        return self._run(fn)
+
+    def _run(self, fn: Callable[[Tx], T]) -> T:
+        for attempt in range(1, _TRIES + 1):
+            if self._closed:
+                raise Stopping("the store is closed")
+            try:
+                with self.engine.begin() as conn:
+                    tx = Tx(conn)
+                    result = fn(tx)
+                self._ring(frozenset(tx.bells))
+                return result
+            except DBAPIError as error:
+                if not _conflict(error) or attempt == _TRIES:
+                    raise _typed(error) from error
+                time.sleep(random.uniform(0.002, 0.01) * 2**attempt)  # noqa: S311 - jitter, not a secret
+        raise AssertionError("unreachable")
+
+    def _ring(self, queues: frozenset[str]) -> None:
+        if queues:
+            self._bell(queues)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._writer is not None:
+            self._writer.close()
+        self._threads.shutdown(wait=True)
+        self.engine.dispose()
+
+
+def _conflict(error: DBAPIError) -> bool:
+    original = error.orig
+    state = getattr(original, "sqlstate", None) or (original.args[0] if original is not None and original.args else "")
+    return str(state) in _CONFLICTS
+
+
+def _typed(error: DBAPIError) -> Exception:
+    """A database that does not answer is Unreachable; everything else is a defect and stays what it is."""
+    if isinstance(error, OperationalError) and (error.connection_invalidated or "connect" in str(error.orig).lower()):
+        return Unreachable(f"the database does not answer: {error.orig}", remedy="Start the database; no work is lost.")
+    return error
+
+
+def _server(url: str, threads: int) -> Engine:
+    return create_engine(
+        url, isolation_level="READ COMMITTED", pool_size=threads + 4, max_overflow=16, pool_pre_ping=False, pool_recycle=1800
+    )
+
+
+def _sqlite(path: str, *, writer: bool) -> Engine:
+    """Explicit BEGIN: pysqlite's own transaction guessing is switched off."""
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def opened(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000", "temp_store=MEMORY"):
+            connection.execute("PRAGMA " + pragma)
+        if not writer:
+            connection.execute("PRAGMA query_only=ON")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+    return engine

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operations as people see them: the running ones and, with their timelines, the finished ones. Finishing moves the rows into one history
+document, so that the tables the engine claims from stay small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import and_, delete, insert, or_, select
+
+from breezeblock.model.errors import NotFound
+from breezeblock.model.operation import Operation, OperationProgress, TimelineEntry
+from breezeblock.store import keys
+from breezeblock.store.schema import history, journal, operations, processes
+from breezeblock.store.transaction import Tx
+
+_decode_operation = msgspec.json.Decoder(Operation).decode
+
+
+def finish(tx: Tx, id: str, state: str, error: dict[str, Any] | None) -> None:
+    """Move an operation into history. The caller releases its keys."""
+    row = tx.row(select(operations).where(operations.c.id == id))
+    if row is None:
+        return
+    document = msgspec.structs.replace(
+        _operation(tx, row, timeline=True), state=state, error=error, finished_at=tx.now, held_by=None, waits_for=None
+    )
+    tx.execute(
+        insert(history),
+        {
+            "id": id, "kind": row.kind, "resource_id": row.resource_id, "project_id": row.project_id, "state": state,
+            "document": msgspec.json.encode(document).decode(), "finished_at": tx.now,
+        },
+    )
+    tx.execute(delete(journal).where(journal.c.operation_id == id))
+    tx.execute(delete(operations).where(operations.c.id == id))
+
+
+def get(tx: Tx, id: str, project_id: str | None) -> Operation:
+    """With its timeline. Raises NotFound, also for another project's (project_id None: any)."""
+    row = tx.row(select(operations).where(operations.c.id == id))
+    if row is not None:
+        found = _operation(tx, row, timeline=True)
+    else:
+        old = tx.row(select(history.c.document).where(history.c.id == id))
+        if old is None:
+            raise NotFound(f"Operation {id} could not be found")
+        found = _decode_operation(old.document)
+    if project_id is not None and found.project_id != project_id:
+        raise NotFound(f"Operation {id} could not be found")
+    return found
+
+
+def page(
+    tx: Tx, *, project_id: str | None, resource_id: str | None = None, state: str | None = None, kind: str | None = None,
+    limit: int = 100, marker: str | None = None,
+) -> list[Operation]:
+    """Newest first: the running ones, then history. `marker` is the id of the last one seen."""
+    found: list[Operation] = []
+    conditions = []
+    for column, value in (("project_id", project_id), ("resource_id", resource_id), ("kind", kind)):
+        if value is not None:
+            conditions.append((column, value))
+    after = None
+    if marker is not None:
+        after = tx.row(select(history.c.finished_at, history.c.id).where(history.c.id == marker))
+    if after is None:
+        query = select(operations).where(*[operations.c[c] == v for c, v in conditions]).order_by(operations.c.seq.desc()).limit(limit)
+        if marker is not None:
+            seen = tx.row(select(operations.c.seq).where(operations.c.id == marker))
+            if seen is None:
+                raise NotFound(f"Marker {marker} could not be found")
+            query = query.where(operations.c.seq < seen.seq)
+        found = [_operation(tx, row, timeline=False) for row in tx.rows(query)]
+        if state is not None:
+            found = [o for o in found if o.state == state]
+    if len(found) < limit:
+        old = select(history.c.document).where(*[history.c[c] == v for c, v in conditions])
+        if state is not None:
+            old = old.where(history.c.state == state)
+        if after is not None:
+            old = old.where(
+                or_(
+                    history.c.finished_at < after.finished_at,
+                    and_(history.c.finished_at == after.finished_at, history.c.id < after.id),
+                )
+            )
+        old = old.order_by(history.c.finished_at.desc(), history.c.id.desc()).limit(limit - len(found))
+        found += [_decode_operation(row.document) for row in tx.rows(old)]
+    return found
+
+
+def counts(tx: Tx) -> dict[str, int]:
+    """Unfinished operations by shown state."""
+    out = {"ready": 0, "running": 0, "blocked": 0, "waiting": 0, "undoing": 0}
+    now = tx.now_us()
+    for row in tx.rows(
+        select(operations.c.blocked, operations.c.undo_to, operations.c.lease_until_us, operations.c.not_before_us)
+    ):
+        out[_state(row, now)] += 1
+    return out
+
+
+def purge(tx: Tx, before: str, limit: int = 1000) -> int:
+    """Forget operations that finished before an instant; at most `limit` at a time."""
+    ids = [r.id for r in tx.rows(select(history.c.id).where(history.c.finished_at < before).order_by(history.c.finished_at).limit(limit))]
+    if ids:
+        tx.execute(delete(history).where(history.c.id.in_(ids)))
+    return len(ids)
+
+
+def _state(row: Any, now_us: int) -> str:
+    if row.blocked:
+        return "blocked"
+    if row.undo_to:
+        return "undoing"
+    if row.lease_until_us > now_us:
+        return "running"
+    return "waiting" if row.not_before_us > now_us else "ready"
+
+
+def _operation(tx: Tx, row: Any, *, timeline: bool) -> Operation:
+    state = _state(row, tx.now_us())
+    waits_for = None
+    if state == "blocked":
+        waits_for = "; ".join(f"{key} (operation {other})" for key, other in keys.blockers(tx, row.id)) or None
+    error = msgspec.json.decode(row.error) if row.error else None
+    return Operation(
+        id=row.id, kind=row.kind, resource_type=row.resource_type, resource_id=row.resource_id, project_id=row.project_id,
+        request_id=row.request_id, state=state, queue=row.queue, lane="interactive" if row.lane == 0 else "bulk", task=row.task or None,
+        tasks=msgspec.json.decode(row.tasks), pivot=row.pivot, attempt=row.attempt, round=row.round,
+        progress=OperationProgress(row.progress_done, row.progress_total) if row.progress_total else None, error=error,
+        failures=msgspec.json.decode(row.failures), created_at=row.created_at, started_at=row.started_at,
+        held_by=_holder(tx, row.lease_owner) if state == "running" else None, waits_for=waits_for,
+        timeline=_timeline(tx, row.id) if timeline else [],
+    )
+
+
+def _holder(tx: Tx, owner: str | None) -> str | None:
+    row = tx.row(select(processes.c.host, processes.c.pid).where(processes.c.id == owner)) if owner else None
+    return None if row is None else f"{row.host} pid {row.pid}"
+
+
+def _timeline(tx: Tx, id: str) -> Sequence[TimelineEntry]:
+    rows = tx.rows(
+        select(journal).where(journal.c.operation_id == id).order_by(journal.c.round, journal.c.started_at, journal.c.updated_at)
+    )
+    return [
+        TimelineEntry(
+            task=r.task, round=r.round, state=r.step, at=r.updated_at, started_at=r.started_at,
+            seconds=round((datetime.fromisoformat(r.updated_at) - datetime.fromisoformat(r.started_at)).total_seconds(), 6),
+            attempt=r.attempt,
+            data={"intent": msgspec.json.decode(r.intent), "result": msgspec.json.decode(r.result)},
+        )
+        for r in rows
+    ]

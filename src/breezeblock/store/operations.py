@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operation rows: submit, claim, renew, give back. A claim takes the oldest rows of my queues whose lease is free or over, skipping what
+others have locked, and raises the fence token; one statement renews all leases of a process. Only the database's clock is asked."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import and_, func, insert, or_, select, update
+
+from breezeblock.flow.journal import Entry, Progress, Step
+from breezeblock.store import keys as key_rows
+from breezeblock.store.schema import counters, journal, operations
+from breezeblock.store.sql import locked
+from breezeblock.store.transaction import Tx
+
+INTERACTIVE, BULK = 0, 1
+
+_encode = msgspec.json.encode
+
+
+class NewOperation(msgspec.Struct, frozen=True, kw_only=True):
+    """`keys`: name -> exclusive. `tasks` are stored so that a newer version finishes the work under the old names."""
+
+    kind: str
+    resource_type: str
+    resource_id: str
+    project_id: str
+    user_id: str
+    request_id: str
+    queue: str
+    tasks: Sequence[str]
+    pivot: str | None = None
+    args: Mapping[str, Any] = {}
+    keys: Mapping[str, bool] = {}
+    lane: int = BULK
+    id: str = ""
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation that this process now owns, with its journal."""
+
+    id: str
+    kind: str
+    resource_type: str
+    resource_id: str
+    project_id: str
+    user_id: str
+    request_id: str
+    queue: str
+    lane: int
+    args: dict[str, Any]
+    fence: int
+    owner: str
+    progress: Progress
+
+
+def submit(tx: Tx, new: NewOperation) -> str:
+    """Write the operation that will do the work; rings its queue after commit."""
+    id = new.id or str(uuid.uuid4())
+    done = tx.execute(
+        insert(operations),
+        {
+            "id": id, "kind": new.kind, "resource_type": new.resource_type, "resource_id": new.resource_id,
+            "project_id": new.project_id, "user_id": new.user_id, "request_id": new.request_id,
+            "args": _encode(new.args).decode(), "tasks": _encode(new.tasks).decode(), "pivot": new.pivot, "queue": new.queue,
+            "lane": new.lane, "blocked": bool(new.keys), "undo_to": "", "round": 1, "task": "", "attempt": 1,
+            "not_before_us": 0, "lease_owner": None, "lease_until_us": 0, "fence": 0, "cancel": False, "error": "",
+            "failures": "[]", "progress_done": 0, "progress_total": 0, "created_at": tx.now, "started_at": None,
+        },
+    )
+    if new.keys:
+        inserted = done.inserted_primary_key
+        assert inserted is not None
+        if key_rows.declare(tx, id, int(inserted[0]), new.keys):
+            tx.execute(update(operations).where(operations.c.id == id).values(blocked=False))
+            tx.ring(new.queue)
+    else:
+        tx.ring(new.queue)
+    return id
+
+
+_CLAIM_COLUMNS = [
+    operations.c[name]
+    for name in (
+        "seq", "id", "kind", "resource_type", "resource_id", "project_id", "user_id", "request_id", "queue", "lane", "args",
+        "undo_to", "round", "error", "failures", "cancel", "started_at",
+    )
+]
+
+
+def claim(tx: Tx, owner: str, queues: Sequence[str], lane: int, limit: int, lease_us: int) -> list[Claimed]:
+    """Up to `limit` operations of one lane, oldest first."""
+    now = tx.now_us()
+    found = tx.rows(
+        locked(
+            tx,
+            select(*_CLAIM_COLUMNS)
+            .where(
+                operations.c.queue.in_(queues), operations.c.lane == lane, operations.c.blocked.is_(False),
+                operations.c.not_before_us <= now, operations.c.lease_until_us <= now,
+            )
+            .order_by(operations.c.seq)
+            .limit(limit),
+            skip=True,
+        )
+    )
+    if not found:
+        return []
+    token = next_token(tx)
+    tx.execute(
+        update(operations)
+        .where(operations.c.seq.in_([row.seq for row in found]))
+        .values(lease_owner=owner, lease_until_us=now + lease_us, fence=token, started_at=func.coalesce(operations.c.started_at, tx.now))
+    )
+    seen = [row.id for row in found if row.started_at is not None]
+    entries: dict[str, list[Entry]] = {}
+    if seen:
+        for e in tx.rows(select(journal).where(journal.c.operation_id.in_(seen))):
+            entries.setdefault(e.operation_id, []).append(
+                Entry(e.round, e.task, Step(e.step), _plain(e.intent), _plain(e.result), e.attempt)
+            )
+    return [
+        Claimed(
+            id=row.id, kind=row.kind, resource_type=row.resource_type, resource_id=row.resource_id, project_id=row.project_id,
+            user_id=row.user_id, request_id=row.request_id, queue=row.queue, lane=row.lane, args=_plain(row.args), fence=token,
+            owner=owner,
+            progress=Progress(
+                entries.get(row.id, ()), row.round, row.undo_to, _plain(row.error), _plain(row.failures) or [], bool(row.cancel)
+            ),
+        )
+        for row in found
+    ]
+
+
+def next_token(tx: Tx) -> int:
+    """The next fence token. One sequence for all resources: a later owner of anything has a higher token than an earlier
+    one. The operations of one claim share a token: they are one owner's, and keys keep two of them off one object."""
+    tx.execute(update(counters).where(counters.c.name == "fence").values(value=counters.c.value + 1))
+    row = tx.row(select(counters.c.value).where(counters.c.name == "fence"))
+    assert row is not None, "the database was not initialised"
+    return int(row.value)
+
+
+def renew(tx: Tx, owner: str, lease_us: int) -> list[str]:
+    """One statement for all leases of this process. Returns the ids of those whose cancel is requested."""
+    tx.execute(
+        update(operations)
+        .where(operations.c.lease_owner == owner, operations.c.lease_until_us > 0)
+        .values(lease_until_us=tx.now_us() + lease_us)
+    )
+    return [
+        row.id for row in tx.rows(select(operations.c.id).where(operations.c.lease_owner == owner, operations.c.cancel.is_(True)))
+    ]
+
+
+def release_all(tx: Tx, owner: str | None) -> int:
+    """Give every lease of a process back (None: of all processes; only the sole owner of an embedded database may say that)."""
+    mine = operations.c.lease_until_us > 0
+    if owner is not None:
+        mine = and_(mine, operations.c.lease_owner == owner)
+    return int(tx.execute(update(operations).where(mine).values(lease_owner=None, lease_until_us=0)).rowcount)
+
+
+def soonest(tx: Tx, queues: Sequence[str]) -> float | None:
+    """Seconds until the next waiting operation of my queues may be claimed; None: nothing waits."""
+    now = tx.now_us()
+    row = tx.row(
+        select(operations.c.not_before_us, operations.c.lease_until_us)
+        .where(
+            operations.c.queue.in_(queues), operations.c.blocked.is_(False),
+            or_(operations.c.not_before_us > now, operations.c.lease_until_us > now),
+        )
+        .order_by(operations.c.not_before_us)
+        .limit(1)
+    )
+    return None if row is None else max(0.0, (max(row.not_before_us, row.lease_until_us) - now) / 1e6)
+
+
+def report(tx: Tx, id: str, owner: str, done: int, total: int) -> None:
+    """Bytes done; written at most once a second by the engine."""
+    tx.execute(
+        update(operations)
+        .where(operations.c.id == id, operations.c.lease_owner == owner)
+        .values(progress_done=done, progress_total=total)
+    )
+
+
+def request_cancel(tx: Tx, id: str) -> bool:
+    """Ask the owner to stop and undo; an operation that nobody runs is made claimable at once."""
+    row = tx.row(select(operations.c.queue, operations.c.blocked).where(operations.c.id == id))
+    if row is None:
+        return False
+    tx.execute(update(operations).where(operations.c.id == id).values(cancel=True, not_before_us=0, blocked=False))
+    tx.ring(row.queue)
+    return True
+
+
+def unfinished_tasks(tx: Tx) -> list[tuple[str, list[str]]]:
+    """(kind, task names) of every operation that is not finished: start-up refuses when a name is gone."""
+    return [(row.kind, msgspec.json.decode(row.tasks)) for row in tx.rows(select(operations.c.kind, operations.c.tasks).distinct())]
+
+
+def _plain(text: str) -> Any:
+    return msgspec.json.decode(text) if text else None
