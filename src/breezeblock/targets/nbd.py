@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Volumes leave this host by NBD: each through a qemu-storage-daemon of its own on a unix socket, and, once another host has been
+admitted, through a relay daemon on TCP. Owns the exports' records, who is admitted and who is connected. Must never end an export
+that somebody holds open, and never hand out a connection that the host asking cannot use.
+
+Order of an export: record with a fresh token (the intent) -> daemon -> record with the process. Killed in between, the token finds
+the daemon again, and the next export ends it and starts over: nobody can be connected to an export that was never announced.
+Order of an unexport: relay -> door (refused while a client is connected) -> daemon -> folder, the record last.
+
+Two daemons for a remote host: the one that holds the image never listens on the network and parses no stranger's bytes, the local
+path does not change when a remote host comes or goes, and TCP closes with the last remote admission."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from breezeblock.host import live_image, processes, sockets, storage_daemon
+from breezeblock.host.backing_chain import Layer, read_chain
+from breezeblock.host.executor import find_program
+from breezeblock.host.killpoint import reach as passed
+from breezeblock.host.records import discard_lock, load, locked, save
+from breezeblock.host.storage_daemon import Daemon, TcpDoor, UnixDoor
+from breezeblock.model import errors
+from breezeblock.model.call import Context
+from breezeblock.model.observation import Observation
+from breezeblock.model.reach import BlockReach, FileReach, Live, Reach
+from breezeblock.targets.target import ConnectionInfo, Export, Mode, Session, TargetCapabilities
+
+_PREFIX = "volume-"
+_RECORD = "export.json"
+
+
+class Listen(msgspec.Struct, frozen=True, kw_only=True):
+    """Where relays listen for other hosts. `ports`: first and last; each remote export takes one. `certificates`: a folder with
+    ca-cert.pem, server-cert.pem and server-key.pem; None sends volumes in the clear."""
+
+    address: str
+    ports: tuple[int, int]
+    certificates: str | None = None
+    #: the name that clients check in the server's certificate.
+    hostname: str | None = None
+
+
+class NbdExportRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An export on disk. `daemon.process` None: an intent. `admitted`: the hosts let in, this one's name among them or not."""
+
+    name: str
+    volume_id: str
+    mode: Mode
+    size: int
+    path: str
+    format: str
+    daemon: Daemon
+    relay: Daemon | None = None
+    admitted: tuple[str, ...] = ()
+
+
+class NbdTarget:
+    """Target (see target.py). `run`: a private folder that outlives the service, not the volumes."""
+
+    def __init__(self, run: Path, *, listen: Listen | None = None, host: str | None = None, direct: bool = False) -> None:
+        self._exports = run / "exports"
+        self._listen, self._direct = listen, direct
+        self._host = host or socket.gethostname()
+
+    @property
+    def capabilities(self) -> TargetCapabilities:
+        return TargetCapabilities(
+            protocol="nbd", remote=self._listen is not None, live_snapshot=True, live_resize=False, multiattach=False
+        )
+
+    def accepts(self, reach: Reach) -> bool:
+        return isinstance(reach, BlockReach) or reach.format in ("raw", "qcow2")
+
+    def start(self) -> None:
+        find_program(storage_daemon.PROGRAM)
+        self._exports.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def name(self, volume_id: str) -> str:
+        return _PREFIX + volume_id
+
+    def export(self, reach: Reach, volume_id: str, size: int, mode: Mode, ctx: Context) -> Export:
+        ctx.check()
+        if not self.accepts(reach):
+            raise errors.Unsupported("NBD cannot export this", needed="a raw or qcow2 file, or a block device", had=str(reach))
+        format = reach.format if isinstance(reach, FileReach) else "raw"
+        name = self.name(volume_id)
+        with self._locked(name):
+            record = self._load(name)
+            if record is not None and self._stands(record):
+                if record.mode is not mode:
+                    raise errors.Busy(f"{name} is exported already", needed=f"mode {mode}", had=f"mode {record.mode}")
+                self._catch_up(record, reach.path)
+                return _export(record)
+            if record is not None:
+                storage_daemon.stop(record.daemon)
+            layers = read_chain(reach.path, format)
+            record = self._intend(name, volume_id, size, mode, layers[0], record)
+            passed("nbd.export.intended")
+            node = storage_daemon.image_node(layers, writable=mode is Mode.RW, direct=self._direct)
+            record = msgspec.structs.replace(record, daemon=storage_daemon.start(record.daemon, node))
+            passed("nbd.export.started")
+            self._save(record)
+            return _export(record)
+
+    def admit(self, export: Export, host: Mapping[str, Any], ctx: Context) -> ConnectionInfo:
+        ctx.check()
+        who = host.get("host")
+        if not isinstance(who, str) or not who:
+            raise errors.BadRequest("The connector does not say which host it is", needed="the key 'host'", had=sorted(host))
+        with self._locked(export.name):
+            record = self._present(export.name)
+            if who == self._host:
+                uri, tls = _unix_uri(record), {"tls": False}
+            else:
+                record = self._relayed(record, who)
+                uri, tls = self._tcp_uri(record)
+            if who not in record.admitted:
+                record = msgspec.structs.replace(record, admitted=(*record.admitted, who))
+                self._save(record)
+        return ConnectionInfo(
+            driver_volume_type="nbd",
+            data={
+                "uri": uri, "export": record.name, "volume_id": record.volume_id, "size": record.size,
+                "identity": _identity(record.volume_id), "access_mode": str(record.mode), **tls,
+            },
+        )  # fmt: skip
+
+    def dismiss(self, export: Export, host: Mapping[str, Any] | None, ctx: Context) -> bool:
+        ctx.check()
+        with self._locked(export.name):
+            record = self._load(export.name)
+            if record is None:
+                return False
+            gone = set(record.admitted) if host is None else {host.get("host")}
+            left = tuple(who for who in record.admitted if who not in gone)
+            relay = record.relay
+            if relay is not None and not any(who != self._host for who in left):
+                self._refuse_while(_remote_sessions(relay), export.name)
+                if storage_daemon.runs(relay):
+                    storage_daemon.close_door(relay)
+                storage_daemon.stop(relay)
+                relay = None
+            self._save(msgspec.structs.replace(record, admitted=left, relay=relay))
+            return bool(left)
+
+    def unexport(self, export: Export, ctx: Context, *, force: bool = False) -> None:
+        ctx.check()
+        with self._locked(export.name):
+            record = self._load(export.name)
+            if record is not None:
+                if not force:
+                    self._refuse_while(self._sessions(record), export.name)
+                for daemon in (record.relay, record.daemon):
+                    if daemon is not None:
+                        if not force and storage_daemon.runs(daemon):
+                            storage_daemon.close_door(daemon)
+                        storage_daemon.stop(daemon)
+                        passed("nbd.unexport.stopped")
+            self._forget(export.name)
+
+    def sessions(self, export: Export) -> Sequence[Session]:
+        record = self._load(export.name)
+        return [] if record is None else self._sessions(record)
+
+    def find(self, name: str) -> Observation[Export]:
+        record = self._load(name)
+        if record is None:
+            return Observation.not_done("no such export")
+        if not storage_daemon.runs(record.daemon):
+            what = "its start was begun" if record.daemon.process is None else "its storage daemon has ended"
+            return Observation.partial(_export(record), what)
+        try:
+            stands = storage_daemon.serves(record.daemon)
+        except (errors.Unreachable, errors.TimedOut) as silent:
+            return Observation.unknown(str(silent))
+        return Observation.done(_export(record)) if stands else Observation.partial(_export(record), "its door is closed")
+
+    def list(self) -> Sequence[str]:
+        if not self._exports.is_dir():
+            return []
+        return sorted(entry.parent.name for entry in self._exports.glob(f"*/{_RECORD}"))
+
+    def resized(self, export: Export, size: int, ctx: Context) -> None:
+        """The daemon sees a file that grew behind it only through a resize to that same size (driver and daemon agree then)."""
+        ctx.check()
+        with self._locked(export.name):
+            record = self._present(export.name)
+            if storage_daemon.runs(record.daemon):
+                live_image.resize(record.daemon, size)
+            self._save(msgspec.structs.replace(record, size=size))
+
+    def live(self, export: Export) -> Live | None:
+        record = self._load(export.name)
+        if record is None or not storage_daemon.runs(record.daemon):
+            return None
+        return LiveExport(record.daemon, direct=self._direct)
+
+    def _intend(
+        self, name: str, volume_id: str, size: int, mode: Mode, layer: Layer, before: NbdExportRecord | None
+    ) -> NbdExportRecord:
+        """The record with a fresh token, on disk before anything runs. Who was admitted stays so; a relay finds the new daemon at
+        the old socket by itself, so remote hosts see a pause and no error."""
+        folder = self._exports / name
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        near = storage_daemon.socket_folder(folder)
+        door = UnixDoor(
+            path=str(near / "nbd"), name=name, description=_identity(volume_id), writable=mode is Mode.RW
+        )
+        record = NbdExportRecord(
+            name=name, volume_id=volume_id, mode=mode, size=size, path=layer.path, format=layer.format,
+            admitted=before.admitted if before else (), relay=before.relay if before else None,
+            daemon=Daemon(token=processes.new_token(), folder=str(folder), monitor=str(near / "monitor"), door=door),
+        )  # fmt: skip
+        self._save(record)
+        return record
+
+    def _stands(self, record: NbdExportRecord) -> bool:
+        return storage_daemon.runs(record.daemon) and storage_daemon.serves(record.daemon)
+
+    def _catch_up(self, record: NbdExportRecord, path: str) -> None:
+        """The driver's active file may be an overlay that the daemon was not switched to before a crash: roll forward to it."""
+        writes = live_image.active(record.daemon)
+        if storage_daemon.node_name(writes) == storage_daemon.node_name(path):
+            return
+        above: list[str] = []
+        for layer in read_chain(path, record.format if path == record.path else "qcow2"):
+            if storage_daemon.node_name(layer.path) == storage_daemon.node_name(writes):
+                for overlay in reversed(above):
+                    live_image.snapshot(record.daemon, overlay, direct=self._direct)
+                return
+            above.append(layer.path)
+        raise errors.DeviceWrong(
+            f"{record.name} is exported from another file", needed=path, had=writes,
+            remedy="Unexport the volume, then export it again.",
+        )  # fmt: skip
+
+    def _relayed(self, record: NbdExportRecord, who: str) -> NbdExportRecord:
+        """With a relay that listens for other hosts."""
+        if self._listen is None:
+            raise errors.BadRequest(
+                f"Volumes are exported to this host ({self._host}) only", needed=f"host {self._host}", had=f"host {who}",
+                remedy="Configure an address and ports for NBD on the storage host, or attach on that host.",
+            )  # fmt: skip
+        if record.relay is not None and storage_daemon.runs(record.relay):
+            return record
+        if record.relay is not None:
+            storage_daemon.stop(record.relay)
+        folder, near = Path(record.daemon.folder), Path(record.daemon.monitor).parent
+        writable = record.mode is Mode.RW
+        door = TcpDoor(
+            host=self._listen.address, port=self._port(record), name=record.name, writable=writable,
+            description=_identity(record.volume_id), certificates=self._listen.certificates,
+        )  # fmt: skip
+        relay = Daemon(token=processes.new_token(), folder=str(folder), monitor=str(near / "relay"), door=door)
+        record = msgspec.structs.replace(record, relay=relay)
+        self._save(record)
+        assert isinstance(record.daemon.door, UnixDoor)
+        node = storage_daemon.relay_node(record.daemon.door.path, record.name, writable=writable)
+        record = msgspec.structs.replace(record, relay=storage_daemon.start(relay, node))
+        self._save(record)
+        return record
+
+    def _port(self, record: NbdExportRecord) -> int:
+        assert self._listen is not None
+        if record.relay is not None and isinstance(record.relay.door, TcpDoor):
+            return record.relay.door.port
+        first, last = self._listen.ports
+        others = (self._load(name) for name in self.list())
+        taken = {other.relay.door.port for other in others if other and other.relay and isinstance(other.relay.door, TcpDoor)}
+        for port in range(first, last + 1):
+            if port not in taken and sockets.tcp_port_free(self._listen.address, port):
+                return port
+        raise errors.NoSpace(
+            "No port is free for another remote export", needed="1 port", had=f"0 of {last - first + 1} ({first} to {last})",
+            remedy="Configure a wider range of ports.",
+        )  # fmt: skip
+
+    def _tcp_uri(self, record: NbdExportRecord) -> tuple[str, dict[str, Any]]:
+        assert record.relay is not None
+        assert self._listen is not None
+        door = record.relay.door
+        assert isinstance(door, TcpDoor)
+        address = f"[{door.host}]" if ":" in door.host else door.host
+        secure = door.certificates is not None
+        scheme = "nbds" if secure else "nbd"
+        tls = {"tls": secure, "tls_hostname": self._listen.hostname} if secure and self._listen.hostname else {"tls": secure}
+        return f"{scheme}://{address}:{door.port}/{quote(record.name)}", tls
+
+    def _sessions(self, record: NbdExportRecord) -> Sequence[Session]:
+        found = list(_remote_sessions(record.relay)) if record.relay is not None else []
+        door = record.daemon.door
+        if storage_daemon.runs(record.daemon) and isinstance(door, UnixDoor):
+            relay = record.relay.process.pid if record.relay and record.relay.process else None
+            found += [Session(client.name, "unix") for client in sockets.unix_clients(door.path) if client.pid != relay]
+        return found
+
+    def _refuse_while(self, sessions: Sequence[Session], name: str) -> None:
+        if sessions:
+            who = ", ".join(session.client for session in sessions)
+            raise errors.Busy(
+                f"{name} is held open", needed="no session", had=f"{len(sessions)}: {who}",
+                remedy="Disconnect the volume there (unmount it first), then try again.",
+            )  # fmt: skip
+
+    def _forget(self, name: str) -> None:
+        folder = self._exports / name
+        near = storage_daemon.socket_folder(folder) if folder.is_dir() else folder
+        if near != folder:
+            shutil.rmtree(near, ignore_errors=True)
+        record = folder / _RECORD
+        if folder.is_dir():
+            for entry in folder.iterdir():
+                if entry != record:
+                    entry.unlink()
+            record.unlink(missing_ok=True)
+            folder.rmdir()
+        discard_lock(self._lock(name))
+
+    def _present(self, name: str) -> NbdExportRecord:
+        record = self._load(name)
+        if record is None:
+            raise errors.NotThere(f"{name} is not exported", needed="an export", had="none", remedy="Export the volume again.")
+        return record
+
+    def _load(self, name: str) -> NbdExportRecord | None:
+        if not name.startswith(_PREFIX) or os.sep in name:
+            raise errors.BadRequest(f"{name!r} is no export of this service", needed=f"{_PREFIX}<id>", had=name)
+        return load(self._exports / name / _RECORD, NbdExportRecord)
+
+    def _save(self, record: NbdExportRecord) -> None:
+        save(self._exports / record.name / _RECORD, record)
+
+    def _lock(self, name: str) -> Path:
+        return self._exports / f"{name}.lock"
+
+    def _locked(self, name: str) -> Any:
+        return locked(self._lock(name))
+
+
+class LiveExport:
+    """Live (see model/reach.py) on an export's daemon."""
+
+    def __init__(self, daemon: Daemon, *, direct: bool) -> None:
+        self._daemon, self._direct = daemon, direct
+
+    def active(self) -> str:
+        return live_image.active(self._daemon)
+
+    def snapshot(self, overlay: str) -> None:
+        live_image.snapshot(self._daemon, overlay, direct=self._direct)
+
+    def resize(self, size: int) -> None:
+        live_image.resize(self._daemon, size)
+
+    def fold(self, base: str | None) -> None:
+        live_image.fold(self._daemon, base)
+
+
+def _identity(volume_id: str) -> str:
+    """Said by the export itself (NBD's description), so that a client can see which volume it reached."""
+    return f"breezeblock:{volume_id}"
+
+
+def _unix_uri(record: NbdExportRecord) -> str:
+    door = record.daemon.door
+    assert isinstance(door, UnixDoor)
+    return f"nbd+unix:///{quote(record.name)}?socket={quote(door.path, safe='/')}"
+
+
+def _remote_sessions(relay: Daemon) -> Sequence[Session]:
+    assert isinstance(relay.door, TcpDoor)
+    return [Session(client.name, "tcp") for client in sockets.tcp_clients(relay.door.port)] if storage_daemon.runs(relay) else []
+
+
+def _export(record: NbdExportRecord) -> Export:
+    return Export(
+        name=record.name, volume_id=record.volume_id, mode=record.mode, size=record.size, provider={"uri": _unix_uri(record)}
+    )
