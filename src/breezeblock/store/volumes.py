@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Volume rows: reads, pages, compare-and-swap of the status, metadata. Every write raises the row's version; a status is only written by a
+verb of model.status (begin/settle) or by reset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, String, and_, bindparam, cast, delete, exists, func, insert, not_, or_, select, update
+
+from breezeblock.model import status as states
+from breezeblock.model.errors import NotFound, WrongStatus
+from breezeblock.model.paging import PageQuery
+from breezeblock.model.volume import Volume
+from breezeblock.store import attachments as attachment_rows
+from breezeblock.store.paging import filtered, paged
+from breezeblock.store.schema import attachments, backends, snapshots, volume_types, volumes
+from breezeblock.store.sql import locked
+from breezeblock.store.transaction import Tx
+
+_HOST = (backends.c.host + "@" + backends.c.name + "#" + volumes.c.pool).label("host")
+_RENAMED = {
+    "volume_type": volume_types.c.name.label("volume_type"), "host": _HOST, "metadata_json": volumes.c.metadata,
+    "admin_metadata_json": volumes.c.admin_metadata, "image_metadata_json": volumes.c.image_metadata, "object_json": volumes.c.object,
+}
+_COLUMNS: list[Any] = [
+    _RENAMED[name] if name in _RENAMED else volumes.c[name] for name in Volume.__struct_fields__ if name != "attachments"
+]
+_FROM = volumes.outerjoin(volume_types, volume_types.c.id == volumes.c.volume_type_id).outerjoin(
+    backends, backends.c.id == volumes.c.backend_id
+)
+_SELECT = select(*_COLUMNS).select_from(_FROM)
+_GET = _SELECT.where(volumes.c.id == bindparam("wanted"))
+#: what filters and sort keys may name.
+COLUMNS: Mapping[str, ColumnElement[Any]] = {
+    name: _RENAMED.get(name, volumes.c.get(name)) for name in Volume.__struct_fields__ if name not in ("attachments", "host")
+} | {"metadata": volumes.c.metadata, "image_metadata": volumes.c.image_metadata, "host": _HOST.element}
+_ATTACHED = Volume.__struct_fields__.index("attach_status")
+
+
+def find(tx: Tx, id: str, project_id: str | None = None) -> Volume | None:
+    row = tx.row(_GET, {"wanted": id})
+    if row is None or (project_id is not None and row[1] != project_id):
+        return None
+    return Volume(*row, attachments=attachment_rows.of_volume(tx, id) if row[_ATTACHED] != "detached" else ())
+
+
+def get(tx: Tx, id: str, project_id: str | None = None) -> Volume:
+    """Raises NotFound; also for a volume of another project (project_id None: any)."""
+    volume = find(tx, id, project_id)
+    if volume is None:
+        raise NotFound(f"Volume {id} could not be found")
+    return volume
+
+
+def lock(tx: Tx, id: str, project_id: str | None = None) -> Volume:
+    """As get, and nobody else changes the row until this transaction ends."""
+    if tx.dialect != "sqlite":
+        tx.row(locked(tx, select(volumes.c.id).where(volumes.c.id == id)))
+    return get(tx, id, project_id)
+
+
+def page(tx: Tx, query: PageQuery, *, hide_migration_targets: bool = False) -> list[Volume]:
+    """One query, and one more for the attachments when a volume of the page is attached and they are wanted."""
+    rows = tx.rows(paged(tx, _SELECT, COLUMNS, query, noun="Volume", extra=_visible(hide_migration_targets)))
+    if query.with_attachments:
+        attached = [row[0] for row in rows if row[_ATTACHED] != "detached"]
+        if attached:
+            found = attachment_rows.of_volumes(tx, attached)
+            return [Volume(*row, attachments=found.get(row[0], ())) for row in rows]
+    return [Volume(*row) for row in rows]
+
+
+def count(tx: Tx, query: PageQuery, *, hide_migration_targets: bool = False) -> int:
+    base = select(func.count()).select_from(_FROM)
+    return int(tx.execute(filtered(tx, base, COLUMNS, query, _visible(hide_migration_targets))).scalar_one())
+
+
+def summary(tx: Tx, project_id: str | None) -> tuple[int, int, dict[str, list[str]]]:
+    """(number, GiB, distinct metadata values by key)."""
+    mine = [volumes.c.project_id == project_id] if project_id is not None else []
+    total = tx.row(select(func.count(), func.coalesce(func.sum(volumes.c.size), 0)).where(*mine))
+    assert total is not None
+    values: dict[str, set[str]] = {}
+    for row in tx.rows(select(volumes.c.metadata).where(volumes.c.metadata != "{}", *mine).distinct()):
+        for key, value in msgspec.json.decode(row.metadata).items():
+            values.setdefault(key, set()).add(value)
+    return int(total[0]), int(total[1]), {key: sorted(found) for key, found in values.items()}
+
+
+def create(tx: Tx, values: Mapping[str, Any]) -> None:
+    """Insert a row. Columns not given take their resting value."""
+    tx.execute(
+        insert(volumes),
+        {
+            "name": None, "description": None, "previous_status": None, "attach_status": "detached", "migration_status": None,
+            "availability_zone": None, "volume_type_id": None, "snapshot_id": None, "source_volid": None, "bootable": False,
+            "multiattach": False, "encryption_key_id": None, "replication_status": None, "consistencygroup_id": None, "group_id": None,
+            "provider_id": None, "shared_targets": None, "service_uuid": None, "cluster_name": None, "consumes_quota": True,
+            "backend_id": None, "pool": None, "name_id": None, "metadata": "{}", "admin_metadata": "{}", "image_metadata": "{}",
+            "object": "", "operation_id": None, "status_since": tx.now, "version": 1, "launched_at": None, "created_at": tx.now,
+            "updated_at": None, **values,
+        },
+    )
+
+
+def write(tx: Tx, id: str, **values: Any) -> None:
+    """Columns that no state rule guards (never status). Raises NotFound."""
+    assert "status" not in values, "a status is written by begin, settle or reset"
+    _update(tx, id, values)
+
+
+def begin(
+    tx: Tx, id: str, verb: str, *, project_id: str | None = None, operation_id: str | None = None, force: bool = False,
+    to: str | None = None, where: Sequence[ColumnElement[bool]] = (), values: Mapping[str, Any] | None = None,
+) -> bool:
+    """Compare-and-swap: the verb's transition of model.status in one statement, with further conditions. False when nothing matched."""
+    move = states.VOLUME_MOVES[verb]
+    multi = states.allowed(move, force=force, multiattach=True)
+    plain = states.allowed(move, force=force)
+    allowed = volumes.c.status.in_(plain)
+    if multi != plain:
+        allowed = or_(allowed, and_(volumes.c.multiattach.is_(True), volumes.c.status.in_(multi)))
+    mine = [volumes.c.project_id == project_id] if project_id is not None else []
+    done = tx.execute(
+        update(volumes)
+        .where(volumes.c.id == id, allowed, *mine, *where)
+        .values(
+            previous_status=volumes.c.status, operation_id=operation_id, status_since=tx.now,
+            updated_at=tx.now, version=volumes.c.version + 1, **(values or {}), status=to or move.to or volumes.c.status,
+        )
+    )
+    return int(done.rowcount) == 1
+
+
+def settle(tx: Tx, id: str, status: str, **values: Any) -> None:
+    """The end of a verb: its resting status (states.BACK: the one before; states.BY_ATTACHMENTS: in-use when something is attached)."""
+    wanted: Any = status
+    if status == states.BACK:
+        wanted = func.coalesce(volumes.c.previous_status, "available")
+    elif status == states.BY_ATTACHMENTS:
+        wanted = by_attachments(tx, id)
+    _update(tx, id, {"operation_id": None, "status_since": tx.now, "status": wanted, **values})
+
+
+def refuse(volume: Volume, verb: str, needed: str = "") -> WrongStatus:
+    """The error for a compare-and-swap that missed: what it takes, and what there is."""
+    move = states.VOLUME_MOVES[verb]
+    return WrongStatus(
+        f"Invalid volume: {verb} of volume {volume.id}: status must be {' or '.join(sorted(move.frm))} for this",
+        needed=needed or "status " + " or ".join(sorted(move.frm)),
+        had=f"status {volume.status}, {volume.attach_status}" + (f", migration {volume.migration_status}" if volume.migration_status else ""),
+        **({"operation": volume.operation_id} if volume.operation_id else {}),
+    )
+
+
+def by_attachments(tx: Tx, id: str) -> str:
+    rows = tx.rows(select(attachments.c.attach_status).where(attachments.c.volume_id == id))
+    return states.after_detach([row.attach_status for row in rows], "")
+
+
+def attach_status_of(tx: Tx, id: str) -> str:
+    rows = tx.rows(select(attachments.c.attach_status).where(attachments.c.volume_id == id))
+    return "attached" if any(row.attach_status == "attached" for row in rows) else "detached"
+
+
+def mig_free() -> ColumnElement[bool]:
+    return or_(volumes.c.migration_status.is_(None), volumes.c.migration_status.in_(sorted(states.MIGRATION_FREE)))
+
+
+def no_snapshots() -> ColumnElement[bool]:
+    return not_(exists(select(snapshots.c.id).where(snapshots.c.volume_id == volumes.c.id)))
+
+
+def no_attachments() -> ColumnElement[bool]:
+    return not_(exists(select(attachments.c.id).where(attachments.c.volume_id == volumes.c.id)))
+
+
+def remove(tx: Tx, id: str) -> None:
+    """Attachments that nobody uses go with it; a snapshot row left makes the database refuse."""
+    tx.execute(delete(attachments).where(attachments.c.volume_id == id))
+    tx.execute(delete(volumes).where(volumes.c.id == id))
+
+
+def set_metadata(tx: Tx, id: str, column: str, change: Mapping[str, str | None], *, replace: bool = False) -> dict[str, str]:
+    """Merge (None removes a key) or replace one of metadata, admin_metadata, image_metadata. Returns all of it."""
+    row = tx.row(locked(tx, select(volumes.c[column]).where(volumes.c.id == id)))
+    if row is None:
+        raise NotFound(f"Volume {id} could not be found")
+    merged: dict[str, str] = {} if replace else msgspec.json.decode(row[0])
+    for key, value in change.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = value
+    _update(tx, id, {column: msgspec.json.encode(merged).decode()})
+    return merged
+
+
+def used_by_type(tx: Tx, type_id: str) -> bool:
+    return tx.row(select(volumes.c.id).where(volumes.c.volume_type_id == type_id).limit(1)) is not None
+
+
+def on_pool(tx: Tx, backend_id: str, pool: str) -> tuple[int, int]:
+    """(number of volumes, their GiB) on a pool."""
+    row = tx.row(
+        select(func.count(), func.coalesce(func.sum(volumes.c.size), 0)).where(volumes.c.backend_id == backend_id, volumes.c.pool == pool)
+    )
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+def _update(tx: Tx, id: str, values: Mapping[str, Any]) -> None:
+    done = tx.execute(
+        update(volumes).where(volumes.c.id == id).values(updated_at=tx.now, version=volumes.c.version + 1, **values)
+    )
+    if done.rowcount != 1:
+        raise NotFound(f"Volume {id} could not be found")
+
+
+def _visible(hide_migration_targets: bool) -> list[ColumnElement[bool]]:
+    if not hide_migration_targets:
+        return []
+    return [or_(volumes.c.migration_status.is_(None), not_(cast(volumes.c.migration_status, String).like("target:%")))]
