@@ -30,9 +30,17 @@ def ratio_of(pool: PoolState, default: float | str) -> float:
         return 1.0
     setting = default if pool.max_over_subscription_ratio is None else pool.max_over_subscription_ratio
     if setting != "auto":
-        return float(setting)
+        return _number(setting)
     provisioned = pool.provisioned_gib()
     return 1 + provisioned / (total - free + 1) if provisioned else AUTO_RATIO_OF_AN_EMPTY_POOL
+
+
+def _number(setting: float | str) -> float:
+    """Drivers may report the number as a text. What is no number promises nothing beyond what there is."""
+    try:
+        return float(setting)
+    except ValueError:
+        return 1.0
 
 
 def room(pool: PoolState, total: float, free: float, *, thin: bool, default_ratio: float | str) -> Room:

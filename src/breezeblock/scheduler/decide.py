@@ -26,7 +26,7 @@ def decide(request: PlacementRequest, pools: Sequence[PoolState], policy: Policy
     pools = sorted(pools, key=lambda pool: pool.host)
     filters: list[Filter] = [service, placement, *(FILTERS[name] for name in policy.filters)]
     # Every filter is asked even after a refusal: a person who mends one thing wants to know of the next.
-    verdicts = {pool.host: [ask(request, pool, policy) for ask in filters] for pool in pools}
+    verdicts = {pool.host: tuple(ask(request, pool, policy) for ask in filters) for pool in pools}
     passed = [pool for pool in pools if all(verdict.passed for verdict in verdicts[pool.host])]
     ranked = rank(request, passed, policy)
     winner, reason = _choose(request, pools, ranked, policy)
@@ -34,7 +34,7 @@ def decide(request: PlacementRequest, pools: Sequence[PoolState], policy: Policy
         chosen=winner.host if winner else None,
         backend_id=winner.backend_id if winner else None,
         reason=reason,
-        ranked=[one.pool.host for one in ranked],
+        ranked=tuple(one.pool.host for one in ranked),
         pools=_written_down(pools, verdicts, ranked, winner),
         request=request,
     )
@@ -76,10 +76,10 @@ def _choose_for_one_that_lives(
 
 def _written_down(
     pools: Sequence[PoolState],
-    verdicts: dict[str, list[Verdict]],
+    verdicts: dict[str, tuple[Verdict, ...]],
     ranked: Sequence[Ranked],
     winner: PoolState | None,
-) -> list[PoolVerdict]:
+) -> tuple[PoolVerdict, ...]:
     weighed = {one.pool.host: one for one in ranked}
     written = []
     for pool in pools:
@@ -94,7 +94,7 @@ def _written_down(
                 weights=rank_of.weights if rank_of else (),
             )
         )
-    return written
+    return tuple(written)
 
 
 def _count(number: int, noun: str) -> str:

@@ -4,7 +4,6 @@ refer to anything outside itself, and never lose a pool: the refused ones are th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -40,9 +39,9 @@ class PoolVerdict(msgspec.Struct, frozen=True, kw_only=True):
     pool: str
     backend_id: str
     verdict: Literal["chosen", "passed", "refused"]
-    filters: Sequence[Verdict]
+    filters: tuple[Verdict, ...]
     weight: float | None = None
-    weights: Sequence[Weight] = ()
+    weights: tuple[Weight, ...] = ()
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,9 +50,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     chosen: str | None
     backend_id: str | None
     reason: str
-    ranked: Sequence[str]
+    ranked: tuple[str, ...]
     #: One for every pool there was, in the order of their names.
-    pools: Sequence[PoolVerdict]
+    pools: tuple[PoolVerdict, ...]
     request: PlacementRequest
 
     @property

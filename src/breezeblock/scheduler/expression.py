@@ -66,7 +66,9 @@ def evaluate(text: str, scope: Scope) -> Value:
     """The value of `text` where its variables are found in `scope`."""
     try:
         value = parse(text)(scope)
-    except (ArithmeticError, TypeError) as error:
+    except ExpressionError:
+        raise
+    except (ArithmeticError, TypeError, ValueError) as error:
         raise ExpressionError(str(error)) from error
     if isinstance(value, float) and math.isnan(value):
         raise ExpressionError("the result is not a real number")

@@ -4,7 +4,7 @@ Must never hold anything that cannot be written as JSON, because it is stored wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -26,7 +26,7 @@ class PlacementRequest(msgspec.Struct, frozen=True, kw_only=True):
     extra_specs: Mapping[str, str | None] = {}
     qos: Mapping[str, Any] = {}
     availability_zone: str | None = None
-    availability_zones: Sequence[str] = ()
+    availability_zones: tuple[str, ...] = ()
     #: Scheduler hints as the client sent them: same_host, different_host, local_to_instance, query ...
     hints: Mapping[str, Any] = {}
     #: For the volumes that the hints name and the caller may see: volume id -> host@backend#pool.
@@ -34,7 +34,7 @@ class PlacementRequest(msgspec.Struct, frozen=True, kw_only=True):
     #: The hypervisor of the instance named by local_to_instance; None when it could not be learnt.
     instance_host: str | None = None
     #: Places that were tried for this request and failed.
-    excluded: Sequence[str] = ()
+    excluded: tuple[str, ...] = ()
     #: The first pass is 1; one more for each time the operation comes back to placement.
     attempt: int = 1
     #: Only this place will do: the backend of a source, the destination of a migration, the home of a volume that grows.

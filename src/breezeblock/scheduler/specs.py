@@ -20,7 +20,7 @@ def _numbers(compare: Callable[[float, float], bool]) -> Callable[[Any, str], bo
     def match(capability: Any, word: str) -> bool:
         try:
             return compare(float(capability), float(word))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return False
 
     return match

@@ -4,8 +4,6 @@ counts when the request brings none; nothing asked is nothing refused."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from breezeblock.model.pool import PoolState
 from breezeblock.scheduler.decision import Verdict
 from breezeblock.scheduler.policy import Policy
@@ -24,10 +22,10 @@ def availability_zone(request: PlacementRequest, pool: PoolState, policy: Policy
     return Verdict(NAME, False, f"it is in zone {had or 'none'}, not in {needed}", needed=needed, had=had)
 
 
-def wanted(request: PlacementRequest) -> Sequence[str]:
+def wanted(request: PlacementRequest) -> tuple[str, ...]:
     if request.availability_zones:
         return request.availability_zones
     if request.availability_zone:
-        return [request.availability_zone]
+        return (request.availability_zone,)
     of_type = request.extra_specs.get("RESKEY:availability_zones") or ""
-    return [zone.strip() for zone in of_type.split(",") if zone.strip()]
+    return tuple(zone.strip() for zone in of_type.split(",") if zone.strip())
