@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the command line to an exit code: parses, imports the one action that is meant, runs it, and says in one sentence why it did not
+work. Must never let an expected failure end in a traceback, nor hide an unexpected one."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from breezeblock.cli.exits import INTERRUPTED, OK, REFUSED, Ended
+from breezeblock.cli.parser import build
+
+_SESSION = ("endpoint", "token", "project", "as_json", "wait", "timeout", "quiet")
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    # Known before parsing: a usage error, too, answers in JSON when JSON is wanted.
+    as_json = "--json" in words
+    try:
+        return _run(words)
+    except Ended as why:
+        return _tell(why, as_json)
+    except KeyboardInterrupt:
+        print("breezeblock: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone (head, less): nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def _run(words: list[str]) -> int:
+    parser = build()
+    options = vars(parser.parse_args(words))
+    options.pop("command", None)
+    options.pop("verb", None)
+    if options.pop("version"):
+        from breezeblock import __version__
+
+        print(f"breezeblock {__version__}")
+        return OK
+    action = options.pop("action", None)
+    if action is None:
+        parser.print_help()
+        return OK
+    module, function = action.split(":")
+    do = getattr(importlib.import_module(f"breezeblock.cli.actions.{module}"), function)
+    from breezeblock.cli.session import Session
+
+    session = Session(**{key: options.pop(key) for key in _SESSION if key in options})
+    try:
+        status = do(session, **options)
+    finally:
+        session.close()
+    return OK if status is None else int(status)
+
+
+def _tell(why: Ended, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(why.document(), indent=2, ensure_ascii=False))
+    sentence = str(why)
+    if why.operation and why.operation not in sentence:
+        sentence += f" (operation {why.operation})"
+    print(f"breezeblock: {sentence}", file=sys.stderr)
+    return why.status or REFUSED

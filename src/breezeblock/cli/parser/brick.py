@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How `breezeblock brick ...` is spelled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from breezeblock.cli.parser.words import leaf, noun
+
+
+def add(nouns: Any) -> None:
+    verbs = noun(nouns, "brick", "connect volumes to this host by their connection info, without a service")
+    for name, help in (
+        ("connect", "make the device and print its path"),
+        ("disconnect", "flush the device and take it away"),
+        ("extend", "see the new size of a volume that has grown"),
+    ):
+        verb = leaf(verbs, name, f"brick:{name}", help, talks=False)
+        verb.add_argument(
+            "info",
+            metavar="FILE",
+            nargs="?",
+            default="-",
+            help="the connection_info as JSON; - or nothing: stdin",
+        )
