@@ -130,6 +130,8 @@ def test_no_program_is_run_through_a_shell(call: str) -> None:
 
 def test_the_checkout_holds_no_path_of_the_machine_it_was_written_on() -> None:
     """Tests and sources are the same in every clone: they must not name the folder they happen to lie in."""
+    if len(CHECKOUT.parts) < 3:
+        pytest.skip("this clone's path is too short to tell")
     here = re.compile(re.escape(str(CHECKOUT)) + r"(?![\w-])")
     texts = [
         path for path in files() if path.suffix in {".py", ".sh", ".toml", ".md", ".txt", ".sql", ".html"}

@@ -60,13 +60,14 @@ def test_an_open_transaction_does_not_keep_a_database_alive(
     connection.invalidate()
 
 
-def _processes_of(folder: Path) -> list[psutil.Process]:
-    found = []
+def _users_at_work(folder: Path) -> list[int]:
+    """The effective user of each process that works in the folder."""
+    users = []
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error):  # it ended while we looked
             if process.cwd().startswith(str(folder)):
-                found.append(process)
-    return found
+                users.append(process.uids().effective)
+    return users
 
 
 @pytest.mark.lab
@@ -77,8 +78,8 @@ def test_a_lab_leaves_neither_process_nor_file(name: str, requires: Callable[...
     with lab(durable=False) as url:
         query = sa.make_url(url).query
         folder = Path(str(query["host"])) if name == "postgresql" else Path(str(query["unix_socket"])).parent
-        running = _processes_of(folder)
-        assert running, "the server works in its own folder"
-        assert all(process.uids().effective != 0 for process in running)
-    assert _processes_of(folder) == []
+        users = _users_at_work(folder)
+        assert users, "the server works in its own folder"
+        assert 0 not in users
+    assert _users_at_work(folder) == []
     assert not folder.exists()

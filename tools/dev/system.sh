@@ -61,15 +61,19 @@ install_packages() { # "NAMES" required|wished
 # Debian starts a server when it installs one; a policy that says no (101) for the time of the installation, and
 # no cluster made by postgresql-common, keep this machine as it was. An administrator's own policy is respected.
 apt_quietly() {
-    local policy=/usr/sbin/policy-rc.d ours="" cluster=/etc/postgresql-common/createcluster.d/breezeblock.conf status=0
+    local policy=/usr/sbin/policy-rc.d ours="" made="" status=0
+    local cluster=/etc/postgresql-common/createcluster.d/breezeblock.conf
     if [ ! -e $policy ]; then
         printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null && as_root chmod 755 $policy && ours=yes
     fi
+    [ -d /etc/postgresql-common ] || made=yes
     as_root mkdir -p "$(dirname $cluster)"
     echo 'create_main_cluster = false' | as_root tee $cluster >/dev/null
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@" || status=$?
     as_root rm -f $cluster
-    as_root rmdir "$(dirname $cluster)" /etc/postgresql-common 2>/dev/null || true
+    # Where this installation brought no PostgreSQL, its folders go again.
+    [ -z "$made" ] || [ -e /etc/postgresql-common/createcluster.conf ] \
+        || as_root rmdir "$(dirname $cluster)" /etc/postgresql-common
     [ -z "$ours" ] || as_root rm -f $policy
     return $status
 }
