@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The truth: schema, transactions, queries, charges, journal and paging on SQLite, PostgreSQL and MariaDB. Only this room writes a status."""
+"""The truth: schema, transactions, queries, charges, journal and paging on SQLite, PostgreSQL and MariaDB. Only it writes a status."""

@@ -21,10 +21,14 @@ def upsert(
     changed = [name for name in rows[0] if name not in keys and name not in keep]
     if tx.dialect in ("mysql", "mariadb"):
         insert = mysql.insert(table)
-        tx.execute(insert.on_duplicate_key_update({name: insert.inserted[name] for name in changed}), list(rows))
+        kept = {name: insert.inserted[name] for name in changed} or {keys[0]: table.c[keys[0]]}
+        tx.execute(insert.on_duplicate_key_update(kept), list(rows))
         return
     make = postgresql.insert if tx.dialect == "postgresql" else sqlite.insert
     statement = make(table)
+    if not changed:
+        tx.execute(statement.on_conflict_do_nothing(index_elements=list(keys)), list(rows))
+        return
     tx.execute(
         statement.on_conflict_do_update(index_elements=list(keys), set_={name: statement.excluded[name] for name in changed}),
         list(rows),

@@ -8,7 +8,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, String, and_, bindparam, cast, delete, exists, func, insert, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    String,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from breezeblock.model import status as states
 from breezeblock.model.errors import NotFound, WrongStatus
@@ -21,7 +35,7 @@ from breezeblock.store.sql import locked
 from breezeblock.store.transaction import Tx
 
 _HOST = (backends.c.host + "@" + backends.c.name + "#" + volumes.c.pool).label("host")
-_RENAMED = {
+_RENAMED: dict[str, Any] = {
     "volume_type": volume_types.c.name.label("volume_type"), "host": _HOST, "metadata_json": volumes.c.metadata,
     "admin_metadata_json": volumes.c.admin_metadata, "image_metadata_json": volumes.c.image_metadata, "object_json": volumes.c.object,
 }
@@ -35,7 +49,8 @@ _SELECT = select(*_COLUMNS).select_from(_FROM)
 _GET = _SELECT.where(volumes.c.id == bindparam("wanted"))
 #: what filters and sort keys may name.
 COLUMNS: Mapping[str, ColumnElement[Any]] = {
-    name: _RENAMED.get(name, volumes.c.get(name)) for name in Volume.__struct_fields__ if name not in ("attachments", "host")
+    name: _RENAMED[name] if name in _RENAMED else volumes.c[name]
+    for name in Volume.__struct_fields__ if name not in ("attachments", "host")
 } | {"metadata": volumes.c.metadata, "image_metadata": volumes.c.image_metadata, "host": _HOST.element}
 _ATTACHED = Volume.__struct_fields__.index("attach_status")
 
@@ -44,7 +59,7 @@ def find(tx: Tx, id: str, project_id: str | None = None) -> Volume | None:
     row = tx.row(_GET, {"wanted": id})
     if row is None or (project_id is not None and row[1] != project_id):
         return None
-    return Volume(*row, attachments=attachment_rows.of_volume(tx, id) if row[_ATTACHED] != "detached" else ())
+    return Volume(*row, *((attachment_rows.of_volume(tx, id),) if row[_ATTACHED] != "detached" else ()))
 
 
 def get(tx: Tx, id: str, project_id: str | None = None) -> Volume:
@@ -69,7 +84,7 @@ def page(tx: Tx, query: PageQuery, *, hide_migration_targets: bool = False) -> l
         attached = [row[0] for row in rows if row[_ATTACHED] != "detached"]
         if attached:
             found = attachment_rows.of_volumes(tx, attached)
-            return [Volume(*row, attachments=found.get(row[0], ())) for row in rows]
+            return [Volume(*row, *(found.get(row[0], ()),)) for row in rows]
     return [Volume(*row) for row in rows]
 
 
@@ -120,16 +135,21 @@ def begin(
     move = states.VOLUME_MOVES[verb]
     multi = states.allowed(move, force=force, multiattach=True)
     plain = states.allowed(move, force=force)
-    allowed = volumes.c.status.in_(plain)
+    allowed: ColumnElement[bool] = volumes.c.status.in_(plain)
     if multi != plain:
         allowed = or_(allowed, and_(volumes.c.multiattach.is_(True), volumes.c.status.in_(multi)))
     mine = [volumes.c.project_id == project_id] if project_id is not None else []
     done = tx.execute(
         update(volumes)
         .where(volumes.c.id == id, allowed, *mine, *where)
-        .values(
-            previous_status=volumes.c.status, operation_id=operation_id, status_since=tx.now,
-            updated_at=tx.now, version=volumes.c.version + 1, **(values or {}), status=to or move.to or volumes.c.status,
+        .ordered_values(  # MariaDB assigns from left to right: the old status is kept before the new one is written
+            (volumes.c.previous_status, volumes.c.status),
+            (volumes.c.status, to or move.to or volumes.c.status),
+            (volumes.c.operation_id, operation_id),
+            (volumes.c.status_since, tx.now),
+            (volumes.c.updated_at, tx.now),
+            (volumes.c.version, volumes.c.version + 1),
+            *[(volumes.c[name], value) for name, value in (values or {}).items()],
         )
     )
     return int(done.rowcount) == 1
@@ -151,7 +171,8 @@ def refuse(volume: Volume, verb: str, needed: str = "") -> WrongStatus:
     return WrongStatus(
         f"Invalid volume: {verb} of volume {volume.id}: status must be {' or '.join(sorted(move.frm))} for this",
         needed=needed or "status " + " or ".join(sorted(move.frm)),
-        had=f"status {volume.status}, {volume.attach_status}" + (f", migration {volume.migration_status}" if volume.migration_status else ""),
+        had=f"status {volume.status}, {volume.attach_status}"
+        + (f", migration {volume.migration_status}" if volume.migration_status else ""),
         **({"operation": volume.operation_id} if volume.operation_id else {}),
     )
 

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bells inside one process: waiting threads and coroutines are woken by name. A lost bell costs latency only; nothing is kept here."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import defaultdict
+
+
+class InProcessBell:
+    """Rings the engine for any queue, and coroutines that wait for one name ("operation/<id>")."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._waiters: dict[str, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = defaultdict(set)
+
+    # -- the engine's side -----------------------------------------------------------------------------------------
+
+    def wait(self, seconds: float) -> None:
+        self._event.wait(seconds)
+        self._event.clear()
+
+    def ring(self) -> None:
+        self._event.set()
+
+    # -- the store's side ------------------------------------------------------------------------------------------
+
+    def rung(self, names: frozenset[str]) -> None:
+        """Called after a commit, from any thread."""
+        if any(not name.startswith("operation/") for name in names):
+            self._event.set()
+        with self._lock:
+            woken = [waiter for name in names for waiter in self._waiters.get(name, ())]
+        for loop, event in woken:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(event.set)
+
+    # -- coroutines ------------------------------------------------------------------------------------------------
+
+    async def heard(self, name: str, seconds: float) -> bool:
+        """Wait for one name; False when the time is over."""
+        waiter = (asyncio.get_running_loop(), asyncio.Event())
+        with self._lock:
+            self._waiters[name].add(waiter)
+        try:
+            await asyncio.wait_for(waiter[1].wait(), seconds)
+            return True
+        except TimeoutError:
+            return False
+        finally:
+            with self._lock:
+                self._waiters[name].discard(waiter)
+                if not self._waiters[name]:
+                    del self._waiters[name]

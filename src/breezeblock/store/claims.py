@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine's side of the store: claims rows for one process and keeps its leases. Satisfies flow's Claims."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import update
+
+from breezeblock.store import operations as rows
+from breezeblock.store.database import Store
+from breezeblock.store.journal import StoreJournal
+from breezeblock.store.operations import Claimed
+from breezeblock.store.schema import operations
+from breezeblock.store.transaction import Tx
+
+
+class StoreClaims:
+    """`queues()` are those of this process now; it is asked at each claim, backends may come and go. `kinds` are the flows it knows."""
+
+    def __init__(self, store: Store, owner: str, queues: Callable[[], Sequence[str]], *, lease_seconds: float) -> None:
+        self._store, self._owner, self._queues = store, owner, queues
+        self._lease_us = int(lease_seconds * 1e6)
+        self._journals: weakref.WeakValueDictionary[str, StoreJournal] = weakref.WeakValueDictionary()
+        self._lock = threading.Lock()
+
+    def claim(self, lane: int, limit: int) -> list[tuple[Claimed, StoreJournal]]:
+        queues = list(self._queues())
+        found = self._store.write_sync(lambda tx: rows.claim(tx, self._owner, queues, lane, limit, self._lease_us))
+        pairs = [(claimed, StoreJournal(self._store, claimed, self.serves)) for claimed in found]
+        with self._lock:
+            self._journals.update({claimed.id: journal for claimed, journal in pairs})
+        return pairs
+
+    def serves(self, queue: str) -> bool:
+        return queue in self._queues()
+
+    def renew(self) -> None:
+        for id in self._store.write_sync(lambda tx: rows.renew(tx, self._owner, self._lease_us)):
+            self.flag_cancel(id)
+
+    def flag_cancel(self, id: str) -> None:
+        """A cancel was asked for: the running flow sees it at its next check."""
+        with self._lock:
+            journal = self._journals.get(id)
+        if journal is not None:
+            journal.cancel_event.set()
+
+    def give_back(self, id: str, seconds: float) -> None:
+        def write(tx: Tx) -> None:
+            not_before = tx.now_us() + int(seconds * 1e6) if seconds else 0
+            tx.execute(
+                update(operations)
+                .where(operations.c.id == id, operations.c.lease_owner == self._owner)
+                .values(lease_owner=None, lease_until_us=0, not_before_us=not_before)
+            )
+
+        self._store.write_sync(write)
+
+    def report(self, id: str, done: int, total: int) -> None:
+        self._store.write_sync(lambda tx: rows.report(tx, id, self._owner, done, total))
+
+    def next_due(self) -> float | None:
+        queues = list(self._queues())
+        return self._store.read_sync(lambda tx: rows.soonest(tx, queues))

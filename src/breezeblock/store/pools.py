@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Backends, pools, reservations and placement decisions. A reservation is removed by the first report that was sampled after its operation
+ended, so that many schedulers never overbook and nothing is counted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import delete, func, select, update
+
+from breezeblock.store.schema import backends, decisions, pools, reservations, snapshots, volumes
+from breezeblock.store.sql import locked, upsert
+from breezeblock.store.transaction import Tx
+
+
+class BackendRow(msgspec.Struct, frozen=True):
+    """Field order = column order of the backends table."""
+
+    id: str
+    name: str
+    host: str
+    driver: str
+    availability_zone: str
+    host_bound: bool
+    capabilities: str
+    state: str
+    reason: str
+    enabled: bool
+    disabled_reason: str | None
+    frozen: bool
+    updated_at: str
+
+    @property
+    def queue(self) -> str:
+        return f"backend/{self.id}@{self.host}" if self.host_bound else f"backend/{self.id}"
+
+
+class PoolRow(msgspec.Struct, frozen=True):
+    """A pool with its newest report (JSON of drivers' PoolReport), what is reserved in it and what the database has there."""
+
+    id: str
+    name: str
+    backend: BackendRow
+    report: Mapping[str, Any]
+    reserved_bytes: int
+    volumes: int
+    allocated_gib: int
+    updated_at: str
+
+    @property
+    def host(self) -> str:
+        return f"{self.backend.host}@{self.backend.name}#{self.name}"
+
+
+def backend(tx: Tx, id: str) -> BackendRow | None:
+    row = tx.row(select(backends).where(backends.c.id == id))
+    return None if row is None else BackendRow(*row)
+
+
+def all_backends(tx: Tx) -> list[BackendRow]:
+    return [BackendRow(*row) for row in tx.rows(select(backends).order_by(backends.c.host, backends.c.name))]
+
+
+def register(tx: Tx, values: Mapping[str, Any]) -> BackendRow:
+    """Make or refresh a backend's row; what an operator set (enabled, frozen) stays."""
+    row = {"enabled": True, "disabled_reason": None, "frozen": False, "reason": "", "updated_at": tx.now, **values}
+    upsert(tx, backends, ("id",), [row], keep=("enabled", "disabled_reason", "frozen"))
+    found = backend(tx, str(values["id"]))
+    assert found is not None
+    return found
+
+
+def write_backend(tx: Tx, id: str, **values: Any) -> None:
+    tx.execute(update(backends).where(backends.c.id == id).values(updated_at=tx.now, **values))
+
+
+def report(tx: Tx, backend_id: str, reports: Sequence[tuple[str, Mapping[str, Any], int]]) -> None:
+    """(pool name, report, sampled_us by the database's clock) of a backend; pools that are not named any more go. Older reports lose."""
+    known = {r.name: r.sampled_us for r in tx.rows(select(pools.c.name, pools.c.sampled_us).where(pools.c.backend_id == backend_id))}
+    for name, body, sampled_us in reports:
+        if known.get(name, -1) > sampled_us:
+            continue
+        id = f"{backend_id}#{name}"
+        row = {
+            "id": id, "backend_id": backend_id, "name": name, "report": msgspec.json.encode(body).decode(), "sampled_us": sampled_us,
+            "updated_at": tx.now,
+        }
+        upsert(tx, pools, ("id",), [row])
+        tx.execute(
+            delete(reservations).where(
+                reservations.c.pool_id == id, reservations.c.ended_us.is_not(None), reservations.c.ended_us < sampled_us
+            )
+        )
+    gone = [name for name in known if name not in {n for n, _, _ in reports}]
+    if gone:
+        tx.execute(delete(pools).where(pools.c.backend_id == backend_id, pools.c.name.in_(gone)))
+
+
+def page(tx: Tx, *, lock: bool = False, counted: bool = True) -> list[PoolRow]:
+    """Every pool. `lock`: nobody else places until this transaction ends."""
+    query = select(pools).order_by(pools.c.id)
+    rows = tx.rows(locked(tx, query) if lock else query)
+    by_id = {b.id: b for b in all_backends(tx)}
+    reserved: dict[str, int] = {
+        row.pool_id: int(row[1])
+        for row in tx.rows(select(reservations.c.pool_id, func.sum(reservations.c.bytes)).group_by(reservations.c.pool_id))
+    }
+    there: dict[tuple[str, str], tuple[int, int]] = {}
+    if counted:
+        there = {
+            (row[0], row[1]): (int(row[2]), int(row[3]))
+            for row in tx.rows(
+                select(volumes.c.backend_id, volumes.c.pool, func.count(), func.sum(volumes.c.size))
+                .where(volumes.c.backend_id.is_not(None))
+                .group_by(volumes.c.backend_id, volumes.c.pool)
+            )
+        }
+    return [
+        PoolRow(
+            row.id, row.name, by_id[row.backend_id], msgspec.json.decode(row.report), reserved.get(row.id, 0),
+            *there.get((row.backend_id, row.name), (0, 0)), row.updated_at,
+        )
+        for row in rows
+    ]
+
+
+def reserve(tx: Tx, id: str, pool_id: str, size: int) -> None:
+    """Promise `size` bytes of a pool to an operation's round (id)."""
+    upsert(tx, reservations, ("id",), [{"id": id, "pool_id": pool_id, "bytes": size, "ended_us": None}])
+
+
+def settle(tx: Tx, id: str, *, gone: bool = False) -> None:
+    """The operation has ended: the next report decides; or (gone) nothing was made and the promise is taken back now."""
+    if gone:
+        tx.execute(delete(reservations).where(reservations.c.id == id))
+    else:
+        tx.execute(update(reservations).where(reservations.c.id == id).values(ended_us=tx.now_us()))
+
+
+def keep_decision(tx: Tx, id: str, resource_id: str, operation_id: str, decision: bytes) -> None:
+    upsert(
+        tx, decisions, ("id",),
+        [{"id": id, "resource_id": resource_id, "operation_id": operation_id, "decision": decision.decode(), "created_at": tx.now}],
+    )
+
+
+def decision_of(tx: Tx, resource_id: str) -> tuple[str, str] | None:
+    """(decision JSON, when) of the newest placement of a resource."""
+    row = tx.row(
+        select(decisions.c.decision, decisions.c.created_at)
+        .where(decisions.c.resource_id == resource_id)
+        .order_by(decisions.c.created_at.desc())
+        .limit(1)
+    )
+    return None if row is None else (row.decision, row.created_at)
+
+
+def objects(tx: Tx, backend_id: str) -> dict[str, str]:
+    """id -> driver Object (JSON) of every volume and snapshot that the database knows on a backend."""
+    found = {r.id: r.object for r in tx.rows(select(volumes.c.id, volumes.c.object).where(volumes.c.backend_id == backend_id))}
+    found |= {
+        r.id: r.object
+        for r in tx.rows(
+            select(snapshots.c.id, snapshots.c.object)
+            .join(volumes, volumes.c.id == snapshots.c.volume_id)
+            .where(volumes.c.backend_id == backend_id)
+        )
+    }
+    return {id: body for id, body in found.items() if body}
+
+
+def forget(tx: Tx, resource_id: str) -> None:
+    """The resource has gone: its decisions go with its rows, the operation's history keeps them told."""
+    tx.execute(delete(decisions).where(decisions.c.resource_id == resource_id))
+

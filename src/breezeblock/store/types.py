@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Volume types and their extra specs. A type that volumes use keeps its specs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, delete, exists, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from breezeblock.model.errors import BadRequest, Conflict, NotFound
+from breezeblock.model.identity import Caller
+from breezeblock.model.paging import PageQuery
+from breezeblock.model.volume_type import DEFAULT_TYPE, VolumeType
+from breezeblock.store import volumes as volume_rows
+from breezeblock.store.paging import paged
+from breezeblock.store.schema import volume_type_access, volume_types
+from breezeblock.store.sql import locked
+from breezeblock.store.transaction import Tx
+
+_STORED = {"extra_specs_json": "extra_specs"}
+_COLUMNS = [volume_types.c[_STORED.get(name, name)] for name in VolumeType.__struct_fields__]
+_SELECT = select(*_COLUMNS)
+COLUMNS: Mapping[str, ColumnElement[Any]] = {
+    name: volume_types.c[_STORED.get(name, name)] for name in VolumeType.__struct_fields__
+} | {"extra_specs": volume_types.c.extra_specs}
+
+
+def visible(caller: Caller | None) -> list[ColumnElement[bool]]:
+    """Public types and those the project was given access to; administrators see all."""
+    if caller is None or caller.is_admin:
+        return []
+    granted = exists(
+        select(volume_type_access.c.project_id).where(
+            volume_type_access.c.volume_type_id == volume_types.c.id, volume_type_access.c.project_id == caller.project_id
+        )
+    )
+    return [or_(volume_types.c.is_public.is_(True), granted)]
+
+
+def get(tx: Tx, id_or_name: str, caller: Caller | None = None) -> VolumeType:
+    """By id, else by name. Raises NotFound, also for a private type of others."""
+    row = tx.row(
+        _SELECT.where(or_(volume_types.c.id == id_or_name, volume_types.c.name == id_or_name), *visible(caller))
+        .order_by((volume_types.c.id == id_or_name).desc())
+        .limit(1)
+    )
+    if row is None:
+        raise NotFound(f"Volume type {id_or_name} could not be found")
+    return VolumeType(*row)
+
+
+def default(tx: Tx) -> VolumeType:
+    return get(tx, DEFAULT_TYPE)
+
+
+def page(tx: Tx, query: PageQuery, caller: Caller | None = None) -> list[VolumeType]:
+    return [VolumeType(*row) for row in tx.rows(paged(tx, _SELECT, COLUMNS, query, noun="Volume type", extra=visible(caller)))]
+
+
+def create(
+    tx: Tx, name: str, *, description: str | None = None, is_public: bool = True, extra_specs: Mapping[str, str | None] | None = None,
+) -> VolumeType:
+    """Raises Conflict when the name is taken."""
+    id = str(uuid.uuid4())
+    values = {
+        "id": id, "name": name, "description": description, "is_public": is_public, "qos_specs_id": None,
+        "extra_specs": msgspec.json.encode(dict(extra_specs or {})).decode(), "created_at": tx.now, "updated_at": None,
+    }
+    try:
+        with tx.part():
+            tx.execute(insert(volume_types), values)
+    except IntegrityError:
+        raise Conflict(f"Volume type {name} already exists") from None
+    return get(tx, id)
+
+
+def write(tx: Tx, id: str, **values: Any) -> VolumeType:
+    """name, description, is_public. Raises NotFound, Conflict."""
+    try:
+        with tx.part():
+            done = tx.execute(update(volume_types).where(volume_types.c.id == id).values(updated_at=tx.now, **values))
+    except IntegrityError:
+        raise Conflict(f"Volume type {values.get('name')} already exists") from None
+    if done.rowcount != 1:
+        raise NotFound(f"Volume type {id} could not be found")
+    return get(tx, id)
+
+
+def set_extra_specs(tx: Tx, id: str, change: Mapping[str, str | None], *, remove: bool = False) -> dict[str, str | None]:
+    """Merge specs, or (remove) take the named keys away. Raises BadRequest while a volume has the type."""
+    row = tx.row(locked(tx, select(volume_types.c.extra_specs).where(volume_types.c.id == id)))
+    if row is None:
+        raise NotFound(f"Volume type {id} could not be found")
+    if volume_rows.used_by_type(tx, id):
+        raise BadRequest(f"Volume Type is currently in use: {id}", remedy="Make a new type, or delete the volumes that have this one.")
+    merged: dict[str, str | None] = msgspec.json.decode(row.extra_specs)
+    for key, value in change.items():
+        if remove:
+            merged.pop(key, None)
+        else:
+            merged[key] = value
+    tx.execute(
+        update(volume_types).where(volume_types.c.id == id).values(extra_specs=msgspec.json.encode(merged).decode(), updated_at=tx.now)
+    )
+    return merged
+
+
+def remove(tx: Tx, id: str) -> None:
+    """Raises NotFound, BadRequest (in use, or the default type)."""
+    found = get(tx, id)
+    if found.name == DEFAULT_TYPE:
+        raise BadRequest(f"The {DEFAULT_TYPE} volume type can not be deleted")
+    if volume_rows.used_by_type(tx, found.id):
+        raise BadRequest(f"Target volume type is still in use: {found.id}")
+    tx.execute(delete(volume_types).where(volume_types.c.id == found.id))
