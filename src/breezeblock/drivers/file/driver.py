@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The file driver: volumes in a folder of this host. Translates between the Driver Protocol and the tree of layers; must never touch
+the folder itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from breezeblock.drivers.driver import Capabilities, Kind, Object, PoolReport, Spec
+from breezeblock.drivers.file.folder import Folder, checked, id_of, kind_of, object_name
+from breezeblock.drivers.file.layers import SECTOR, Layers
+from breezeblock.drivers.file.space import Space
+from breezeblock.drivers.file.tree import format_of, owner_of
+from breezeblock.model.call import Context
+from breezeblock.model.errors import BadSize, NotThere, Unsupported
+from breezeblock.model.extents import Extents
+from breezeblock.model.observation import Observation
+from breezeblock.model.reach import FileReach, Live, Reach
+
+
+class FileDriver:
+    """Satisfies `drivers.driver.Driver`. `keep_free`: bytes that stay free on the file system (None: 5 %, at most 1 GiB).
+    `max_over_subscription_ratio` 1.0 promises no byte twice, so that no guest meets a full disk."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        pool_name: str = "files",
+        backend_id: str = "",
+        keep_free: int | None = None,
+        max_over_subscription_ratio: float = 1.0,
+    ) -> None:
+        self._folder = Folder(folder)
+        self._pool, self._backend_id = pool_name, backend_id
+        self._space = Space(self._folder, keep_free, max_over_subscription_ratio)
+        self._layers_or_none: Layers | None = None
+
+    @property
+    def _layers(self) -> Layers:
+        assert self._layers_or_none is not None, "start() comes first"
+        self._folder.require_there()
+        return self._layers_or_none
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            storage_protocol="file",
+            thin=True,
+            clone=True,
+            live_snapshot=True,
+            online_extend=True,
+            extents=True,
+            checkpoint=True,
+        )
+
+    def start(self) -> None:
+        marker = self._folder.open(self._backend_id)
+        self._layers_or_none = Layers(self._folder, self._space, clones=marker.clones)
+        self._layers_or_none.recover(Context())
+
+    def pools(self) -> Sequence[PoolReport]:
+        layers = self._layers
+        sampled_at, tree = layers.tree()
+        free, use = self._space.sample(tree)
+        reason = (
+            f"layers cannot be read: {', '.join(tree.unreadable)}"
+            if tree.unreadable
+            else ""
+            if free
+            else "the disk is full"
+        )
+        return [
+            PoolReport(
+                name=self._pool,
+                total=free + use.allocated,
+                free=free,
+                allocated=use.allocated,
+                provisioned=use.allocated + use.growth,
+                sampled_at=sampled_at,
+                capabilities=self.capabilities,
+                max_over_subscription_ratio=self._space.ratio,
+                usable=free > 0,
+                reason=reason,
+            )
+        ]
+
+    def name(self, id: str, kind: Kind) -> str:
+        return object_name(id, kind)
+
+    def create(self, spec: Spec, source: Object | None, ctx: Context) -> Object:
+        if spec.size <= 0 or spec.size % SECTOR:
+            raise BadSize("This is no size of a disk", needed=f"a multiple of {SECTOR} bytes", had=spec.size)
+        name = object_name(spec.id, Kind.VOLUME)
+        if source is None:
+            self._layers.create(name, spec.size, ctx)
+        else:
+            self._layers.create_from(name, spec.size, checked(source.name), ctx)
+        return self._object(name)
+
+    def delete(self, obj: Object, ctx: Context) -> None:
+        self._layers.delete(checked(obj.name), ctx)
+
+    def extend(self, obj: Object, size: int, live: Live | None, ctx: Context) -> Object:
+        self._layers.extend(checked(obj.name), -(-size // SECTOR) * SECTOR, live, ctx)
+        return self._object(obj.name)
+
+    def snapshot(
+        self, of: Sequence[tuple[Object, str]], live: Mapping[str, Live], ctx: Context
+    ) -> Sequence[Object]:
+        if len(of) > 1 and any(volume.id in live for volume, _ in of):
+            raise Unsupported(
+                "Attached volumes cannot be snapshotted at one point in time here",
+                needed="detached volumes, or one attached volume",
+                had=f"{len(of)} volumes, {len(live)} attached",
+            )
+        names = [object_name(id, Kind.SNAPSHOT) for _, id in of]
+        for (volume, _), name in zip(of, names, strict=True):
+            self._layers.snapshot(checked(volume.name), name, live.get(volume.id), ctx)
+        return [self._object(name) for name in names]
+
+    def checkpoint(self, volume: Object, id: str, live: Live | None, ctx: Context) -> Object:
+        name = object_name(id, Kind.CHECKPOINT)
+        self._layers.snapshot(checked(volume.name), name, live, ctx)
+        return self._object(name)
+
+    def revert(self, volume: Object, to: Object, ctx: Context) -> Object:
+        self._layers.revert(checked(volume.name), checked(to.name), ctx)
+        return self._object(volume.name)
+
+    def find(self, name: str) -> Observation[Object]:
+        checked(name)
+        gone = self._folder.unreachable()
+        if gone is not None or self._layers_or_none is None:
+            return Observation.unknown(str(gone or "the driver has not started"))
+        layers = self._layers_or_none
+        layer = layers.layer(name)
+        if layer is not None:
+            return Observation.done(self._described(name, layer.file, layer.size))
+        drafts = layers.work.of(name)
+        if drafts:
+            return Observation.partial(detail=f"unpublished: {', '.join(path.name for path in drafts)}")
+        if layers.is_named(name):
+            return Observation.partial(detail="its name stands, its layer is not there")
+        return Observation.not_done()
+
+    def list(self, after: str | None, limit: int) -> Sequence[Object]:
+        tree = self._layers.reader.read()
+        names = sorted(
+            name for name in tree.names if (after is None or name > after) and tree.names[name] in tree.layers
+        )
+        return [
+            self._described(name, tree.names[name], tree.layers[tree.names[name]].size)
+            for name in names[:limit]
+        ]
+
+    def adopt(self, ref: Mapping[str, str], id: str, ctx: Context) -> Object:
+        raise Unsupported("adopt is not there yet")
+
+    def reach(self, obj: Object) -> Reach:
+        layer = self._layers.layer(checked(obj.name))
+        if layer is None:
+            raise NotThere(
+                f"There is no {obj.name} in {self._folder.root}", needed=obj.name, had="no such name"
+            )
+        return FileReach(str(self._layers.path(layer.file)), layer.format)
+
+    def extents(self, obj: Object, since: Object | None) -> Extents:
+        raise Unsupported("extents is not there yet")
+
+    def _object(self, name: str) -> Object:
+        layer = self._layers.layer(name)
+        if layer is None:
+            raise NotThere(f"{name} was removed while it was worked on", needed=name, had="no such name")
+        return self._described(name, layer.file, layer.size)
+
+    def _described(self, name: str, file: str, size: int) -> Object:
+        kind = kind_of(name)
+        return Object(
+            kind=kind,
+            id=id_of(name),
+            name=name,
+            size=size,
+            pool=self._pool,
+            parent="" if kind is Kind.VOLUME else owner_of(file),
+            provider={"format": format_of(file)},
+        )
