@@ -29,7 +29,7 @@ class Layer(msgspec.Struct, frozen=True):
 
 def read_chain(path: str, format: str) -> Sequence[Layer]:
     """The layers from the active one down to the base. Paths are absolute and keep the spelling they were given in."""
-    chain = [Layer(os.path.abspath(path), format)]  # noqa: PTH100  (Path.resolve would follow links)
+    chain = [Layer(os.path.abspath(path), format)]
     while chain[-1].format == "qcow2":
         below = _backing(chain[-1].path)
         if below is None:
@@ -73,7 +73,7 @@ def _backing(path: str) -> Layer | None:
         raise errors.BadFormat(
             f"{path} does not say what format its backing file has", needed="raw or qcow2", had=format.decode() or "nothing"
         )
-    return Layer(os.path.abspath(os.path.join(os.path.dirname(path), name)), format.decode())  # noqa: PTH100, PTH118, PTH120
+    return Layer(os.path.abspath(os.path.join(os.path.dirname(path), name)), format.decode())
 
 
 def _header(start: bytes, path: str) -> _Header:

@@ -62,9 +62,9 @@ def fold(daemon: Daemon, base: str | None) -> None:
                 "job-id": _FOLD, "device": node_name(top), "auto-dismiss": False, "on-error": "report",
             }  # fmt: skip
             if base is not None:
-                relative = not os.path.isabs(stored_backing(top) or "/")  # noqa: PTH117
+                relative = not os.path.isabs(stored_backing(top) or "/")
                 arguments["base-node"] = node_name(base)
-                arguments["backing-file"] = os.path.relpath(base, os.path.dirname(top)) if relative else base  # noqa: PTH120
+                arguments["backing-file"] = os.path.relpath(base, os.path.dirname(top)) if relative else base
             qmp.execute("block-stream", arguments)
     _finish_fold(daemon)
     with storage_daemon.monitor(daemon) as qmp:

@@ -76,7 +76,7 @@ def spawn(argv: Sequence[str], *, token: str, folder: Path, log: str, timeout: f
         raise ValueError("an exporter that does not carry its token could not be found again")
     program = find_program(argv[0])
     pid_file = folder / f"{token}.pid"
-    with (folder / log).open("ab") as out, open(os.devnull, "rb") as nothing:  # noqa: PTH123
+    with (folder / log).open("ab") as out, open(os.devnull, "rb") as nothing:
         subprocess.run(
             ["setsid", "--fork", "sh", "-c", _LAUNCH, "sh", str(pid_file), program, *argv[1:]],
             stdin=nothing, stdout=out, stderr=out, cwd="/", timeout=timeout, check=True, close_fds=True,

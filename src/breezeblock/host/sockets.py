@@ -32,7 +32,7 @@ class Client(msgspec.Struct, frozen=True):
 def unix_clients(path: str) -> Sequence[Client]:
     """Processes connected to the listening socket at `path`."""
     peers = [peer for name, state, peer in _unix_sockets() if name == path and state == _ESTABLISHED]
-    return [Client(f"{_comm(pid)} (pid {pid})" if pid else "a process of another user", pid) for pid in map(_owner, peers)]
+    return [Client(f"{comm(pid)} (pid {pid})" if pid else "a process of another user", pid) for pid in map(_owner, peers)]
 
 
 def tcp_clients(port: int) -> Sequence[Client]:
@@ -117,7 +117,8 @@ def open_files(pid: int) -> Sequence[str]:
     return held
 
 
-def _comm(pid: int) -> str:
+def comm(pid: int) -> str:
+    """A process' name, for people."""
     try:
         return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

@@ -300,7 +300,8 @@ class NbdTarget:
         door = record.daemon.door
         if storage_daemon.runs(record.daemon) and isinstance(door, UnixDoor):
             relay = record.relay.process.pid if record.relay and record.relay.process else None
-            found += [Session(client.name, "unix") for client in sockets.unix_clients(door.path) if client.pid != relay]
+            clients = sorted({client.name for client in sockets.unix_clients(door.path) if client.pid != relay})
+            found += [Session(client, "unix") for client in clients]  # one client may have several connections
         return found
 
     def _refuse_while(self, sessions: Sequence[Session], name: str) -> None:
