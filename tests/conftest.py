@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -37,18 +37,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _a_home_of_its_own() -> Iterator[None]:
-    """No test reads or writes the user's own files; nor does one that asks for 127.0.0.1 meet a proxy."""
+def environment_outside() -> Iterator[Mapping[str, str]]:
+    """No test reads or writes the user's own files, nor follows the user's settings, nor meets a proxy on 127.0.0.1.
+    The value is the environment as it was, for the few that install packages as the user would."""
     before = dict(os.environ)
     home = Path(tempfile.mkdtemp(prefix="home-"))  # short: sockets live under XDG_RUNTIME_DIR
     for name in _HOMES:
         folder = home if name == "HOME" else home / name.removeprefix("XDG_").split("_", 1)[0].lower()
         folder.mkdir(mode=0o700, exist_ok=True)
         os.environ[name] = str(folder)
-    for name in ("SUDO_USER", "SUDO_UID", "SUDO_GID"):
-        os.environ.pop(name, None)
+    for name in before:
+        ours = name.startswith("BREEZEBLOCK_") and not name.startswith("BREEZEBLOCK_TEST_")
+        if ours or name.startswith("OS_") or name in {"SUDO_USER", "SUDO_UID", "SUDO_GID"}:
+            del os.environ[name]
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
-    yield
+    yield before
     os.environ.clear()
     os.environ.update(before)
     shutil.rmtree(home)
