@@ -25,7 +25,9 @@ def read_info(source: str) -> Mapping[str, Any]:
     try:
         return nested(msgspec.json.decode(raw))
     except msgspec.DecodeError as wrong:
-        raise errors.Malformed(f"{source} is no JSON: {wrong}", needed="connection info as JSON", had=raw[:40]) from wrong
+        raise errors.Malformed(
+            f"{source} is no JSON: {wrong}", needed="connection info as JSON", had=raw[:40]
+        ) from wrong
 
 
 def nested(given: Any) -> Mapping[str, Any]:
@@ -36,26 +38,45 @@ def nested(given: Any) -> Mapping[str, Any]:
             break
         given = inner
     if not isinstance(given, dict) or "driver_volume_type" not in given:
-        raise errors.BadRequest("This is no connection info", needed="driver_volume_type", had=type(given).__name__)
+        raise errors.BadRequest(
+            "This is no connection info", needed="driver_volume_type", had=type(given).__name__
+        )
     if "data" in given:
         return given
-    return {"driver_volume_type": given["driver_volume_type"], "data": {k: v for k, v in given.items() if k != "driver_volume_type"}}
+    return {
+        "driver_volume_type": given["driver_volume_type"],
+        "data": {k: v for k, v in given.items() if k != "driver_volume_type"},
+    }
 
 
 def connect(
-    info: Mapping[str, Any], *, state: Path, volume_id: str = "", size: int | None = None, certificates: Path | None = None
+    info: Mapping[str, Any],
+    *,
+    state: Path,
+    volume_id: str = "",
+    size: int | None = None,
+    certificates: Path | None = None,
 ) -> Device:
     """`volume_id` and `size` (bytes): what the caller knows; by default what the connection info says."""
     data = info["data"]
     known = data.get("size") if size is None else size
-    expect = Identity(volume_id=volume_id or str(data.get("volume_id", "")), size=int(known) if known is not None else None)
+    expect = Identity(
+        volume_id=volume_id or str(data.get("volume_id", "")), size=int(known) if known is not None else None
+    )
     return connector_for(info, connectors(state, nbd_certificates=certificates)).connect_volume(info, expect)
 
 
 def disconnect(
-    info: Mapping[str, Any], *, state: Path, device: Device | None = None, force: bool = False, certificates: Path | None = None
+    info: Mapping[str, Any],
+    *,
+    state: Path,
+    device: Device | None = None,
+    force: bool = False,
+    certificates: Path | None = None,
 ) -> None:
-    connector_for(info, connectors(state, nbd_certificates=certificates)).disconnect_volume(info, device, force=force)
+    connector_for(info, connectors(state, nbd_certificates=certificates)).disconnect_volume(
+        info, device, force=force
+    )
 
 
 def extend(info: Mapping[str, Any], *, state: Path, certificates: Path | None = None) -> int:

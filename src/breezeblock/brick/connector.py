@@ -44,7 +44,12 @@ class Connector(Protocol):
         ...
 
     def disconnect_volume(
-        self, info: Mapping[str, Any], device: Device | None, *, force: bool = False, ignore_errors: bool = False
+        self,
+        info: Mapping[str, Any],
+        device: Device | None,
+        *,
+        force: bool = False,
+        ignore_errors: bool = False,
     ) -> None:
         """Flush, remove, and check that it is gone. Absent is success. Raises Busy while it is open (mounted)."""
         ...

@@ -26,6 +26,8 @@ def connector_for(info: Mapping[str, Any], available: Sequence[Connector]) -> Co
             return connector
     known = sorted(name for connector in available for name in connector.protocols)
     raise errors.Unsupported(
-        f"This host cannot connect a volume of the type {protocol!r}", needed=" or ".join(known), had=protocol or "no driver_volume_type",
+        f"This host cannot connect a volume of the type {protocol!r}",
+        needed=" or ".join(known),
+        had=protocol or "no driver_volume_type",
         remedy="Connect it on a host that can, or choose a volume type whose backend exports by one of these.",
-    )  # fmt: skip
+    )

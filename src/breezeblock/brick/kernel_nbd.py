@@ -43,7 +43,9 @@ def connect(uri: str, export: str, size: int, state: Path) -> Device:
     with locked(state / "kernel-nbd.lock"):
         device = _free()
         run([*_client(uri, export), device], timeout=60.0)
-        record = KernelConnection(export=export, device=device, boot=processes.boot_id(), sequence=_sequence(device))
+        record = KernelConnection(
+            export=export, device=device, boot=processes.boot_id(), sequence=_sequence(device)
+        )
         save(_record(export, state), record)
     seen = _size(device)
     if seen != size:
@@ -62,7 +64,9 @@ def disconnect(export: str, state: Path, *, timeout: float = 10.0) -> None:
             if claimed.errno != errno.EBUSY:
                 raise
             where = ", ".join(block_device.holders(record.device))
-            raise errors.Busy(f"{record.device} is in use", needed="nobody holding it", had=where or "a claim") from claimed
+            raise errors.Busy(
+                f"{record.device} is in use", needed="nobody holding it", had=where or "a claim"
+            ) from claimed
         try:
             os.fsync(fd)
         finally:
@@ -72,7 +76,9 @@ def disconnect(export: str, state: Path, *, timeout: float = 10.0) -> None:
             if not _ours(record):
                 break
         else:
-            raise errors.Busy(f"{record.device} stays connected", needed=f"its end within {timeout:g} s", had="a connection")
+            raise errors.Busy(
+                f"{record.device} stays connected", needed=f"its end within {timeout:g} s", had="a connection"
+            )
     _record(export, state).unlink(missing_ok=True)
 
 
@@ -80,7 +86,9 @@ def observe(export: str, state: Path) -> Observation[Device]:
     record = load(_record(export, state), KernelConnection)
     if record is None or not _ours(record):
         return Observation.not_done("no kernel connection")
-    return Observation.done(Device(kind="block", path=record.device, how="kernel-nbd", size=_size(record.device)))
+    return Observation.done(
+        Device(kind="block", path=record.device, how="kernel-nbd", size=_size(record.device))
+    )
 
 
 def _client(uri: str, export: str) -> Sequence[str]:
@@ -103,9 +111,11 @@ def _free() -> str:
         if not (entry / "pid").exists() and (entry / "size").read_text(encoding="ascii").strip() == "0":
             return f"/dev/{entry.name}"
     raise errors.NoSpace(
-        "Every NBD device of this host is taken", needed="1 free", had=f"0 of {len(devices)}",
+        "Every NBD device of this host is taken",
+        needed="1 free",
+        had=f"0 of {len(devices)}",
         remedy="Load the nbd module with a larger nbds_max, or disconnect a volume.",
-    )  # fmt: skip
+    )
 
 
 def _ours(record: KernelConnection) -> bool:

@@ -40,11 +40,15 @@ class LocalConnector:
     def connect_volume(self, info: Mapping[str, Any], expect: Identity) -> Device:
         data = _data(info)
         if expect.volume_id and data.get("volume_id") not in (None, expect.volume_id):
-            raise errors.DeviceWrong("The connection is for another volume", needed=expect.volume_id, had=data["volume_id"])
+            raise errors.DeviceWrong(
+                "The connection is for another volume", needed=expect.volume_id, had=data["volume_id"]
+            )
         path = _path(data)
         size = block_device.size(path)
         if expect.size is not None and size != expect.size:
-            raise errors.DeviceWrong(f"{path} is not as long as the volume", needed=f"{expect.size} bytes", had=f"{size} bytes")
+            raise errors.DeviceWrong(
+                f"{path} is not as long as the volume", needed=f"{expect.size} bytes", had=f"{size} bytes"
+            )
         if path.is_block_device():
             return Device(kind="block", path=str(path), how="device", size=size)
         if self.properties()["local"] == "file":
@@ -54,11 +58,18 @@ class LocalConnector:
             seen = loop.size(made)
             if seen != size:
                 loop.detach(made)
-                raise errors.DeviceWrong(f"{made.device} is not as long as {path}", needed=f"{size} bytes", had=f"{seen} bytes")
+                raise errors.DeviceWrong(
+                    f"{made.device} is not as long as {path}", needed=f"{size} bytes", had=f"{seen} bytes"
+                )
         return _device(made)
 
     def disconnect_volume(
-        self, info: Mapping[str, Any], device: Device | None, *, force: bool = False, ignore_errors: bool = False
+        self,
+        info: Mapping[str, Any],
+        device: Device | None,
+        *,
+        force: bool = False,
+        ignore_errors: bool = False,
     ) -> None:
         path = _path(_data(info))
         try:
@@ -80,24 +91,34 @@ class LocalConnector:
             return block_device.size(path)
         found = loop.find(path)
         if found is None:
-            raise errors.NotThere("The volume is not connected here", needed=f"a loop device of {path}", had="none")
+            raise errors.NotThere(
+                "The volume is not connected here", needed=f"a loop device of {path}", had="none"
+            )
         wanted = data.get("size") if mounts.is_fuse(path) else None
         for _ in processes.ticks(_SIZE_SEEN_WITHIN):
             size = loop.grow(found)
             if size == block_device.size(path) and (wanted is None or size >= int(wanted)):
                 return size
         needed = wanted or block_device.size(path)
-        raise errors.TimedOut(f"{found.device} does not see its new size", needed=f"{needed} bytes", had=f"{size} bytes")
+        raise errors.TimedOut(
+            f"{found.device} does not see its new size", needed=f"{needed} bytes", had=f"{size} bytes"
+        )
 
     def observe(self, info: Mapping[str, Any]) -> Observation[Device]:
         path = _path(_data(info))
         if path.is_block_device():
-            return Observation.done(Device(kind="block", path=str(path), how="device", size=block_device.size(path)))
+            return Observation.done(
+                Device(kind="block", path=str(path), how="device", size=block_device.size(path))
+            )
         try:
             found = loop.find(path)
         except OSError as dead:  # a FUSE file whose server has ended
             return Observation.partial(detail=f"{path} does not answer: {dead.strerror}")
-        return Observation.not_done(f"no loop device of {path}") if found is None else Observation.done(_device(found))
+        return (
+            Observation.not_done(f"no loop device of {path}")
+            if found is None
+            else Observation.done(_device(found))
+        )
 
     def check_valid_device(self, path: str) -> bool:
         return block_device.readable(Path(path))
@@ -112,10 +133,16 @@ class LocalConnector:
             found = None
         if found is None and device is not None and "sequence" in device.state:
             recorded = Loop(
-                device=device.path, filesystem=device.state["filesystem"], inode=device.state["inode"],
+                device=device.path,
+                filesystem=device.state["filesystem"],
+                inode=device.state["inode"],
                 sequence=device.state["sequence"],
-            )  # fmt: skip
-            found = recorded if device.state.get("boot") == processes.boot_id() and loop.stands(recorded) else None
+            )
+            found = (
+                recorded
+                if device.state.get("boot") == processes.boot_id() and loop.stands(recorded)
+                else None
+            )
         return found
 
     def _lock(self, path: Path) -> Path:
@@ -126,14 +153,17 @@ def _data(info: Mapping[str, Any]) -> Mapping[str, Any]:
     data = info.get("data", {})
     if info.get("driver_volume_type") != _PROTOCOL or not (data.get("device_path") or data.get("path")):
         raise errors.BadRequest(
-            "This is no local connection", needed="driver_volume_type 'local' with device_path or path",
+            "This is no local connection",
+            needed="driver_volume_type 'local' with device_path or path",
             had=f"{info.get('driver_volume_type')!r} with {', '.join(sorted(data)) or 'nothing'}",
-        )  # fmt: skip
+        )
     if not data.get("device_path") and data.get("format", "raw") != "raw":
         raise errors.Unsupported(
-            "Only raw files become local devices", needed="format raw", had=f"format {data['format']}",
+            "Only raw files become local devices",
+            needed="format raw",
+            had=f"format {data['format']}",
             remedy="Export the volume by NBD; its storage daemon understands the format.",
-        )  # fmt: skip
+        )
     return data  # type: ignore[no-any-return]
 
 
@@ -142,5 +172,10 @@ def _path(data: Mapping[str, Any]) -> Path:
 
 
 def _device(found: Loop) -> Device:
-    state = {"filesystem": found.filesystem, "inode": found.inode, "sequence": found.sequence, "boot": processes.boot_id()}
+    state = {
+        "filesystem": found.filesystem,
+        "inode": found.inode,
+        "sequence": found.sequence,
+        "boot": processes.boot_id(),
+    }
     return Device(kind="block", path=found.device, how="loop", size=loop.size(found), state=state)

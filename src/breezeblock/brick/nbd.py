@@ -54,7 +54,11 @@ class NbdConnector:
             return "uri"
         if kernel_nbd.present():
             return "kernel-nbd"
-        usable = shutil.which(nbdfuse.PROGRAM) and Path("/dev/fuse").exists() and Path("/dev/loop-control").exists()
+        usable = (
+            shutil.which(nbdfuse.PROGRAM)
+            and Path("/dev/fuse").exists()
+            and Path("/dev/loop-control").exists()
+        )
         return "nbdfuse+loop" if usable else "uri"
 
     def connect_volume(self, info: Mapping[str, Any], expect: Identity) -> Device:
@@ -68,9 +72,10 @@ class NbdConnector:
                 size = expect.size if expect.size is not None else chain.size
                 if chain.size != size or (wanted.volume_id and chain.volume_id != wanted.volume_id):
                     raise errors.DeviceWrong(
-                        "The connected device is another volume", needed=f"{wanted.volume_id}, {size} bytes",
+                        "The connected device is another volume",
+                        needed=f"{wanted.volume_id}, {size} bytes",
                         had=f"{chain.volume_id}, {chain.size} bytes",
-                    )  # fmt: skip
+                    )
                 return _device(chain)
             if chain is not None:
                 nbdfuse.unmake(folder, chain)
@@ -80,7 +85,12 @@ class NbdConnector:
             return _device(nbdfuse.make(folder, wanted.uri, wanted.volume_id, size, writable=wanted.writable))
 
     def disconnect_volume(
-        self, info: Mapping[str, Any], device: Device | None, *, force: bool = False, ignore_errors: bool = False
+        self,
+        info: Mapping[str, Any],
+        device: Device | None,
+        *,
+        force: bool = False,
+        ignore_errors: bool = False,
     ) -> None:
         try:
             self._disconnect(_data(info)["export"], force)
@@ -93,13 +103,17 @@ class NbdConnector:
         wanted = self._wanted(info, Identity(volume_id=""))
         observed = self.observe(info)
         if observed.value is None or observed.value.size is None:
-            raise errors.NotThere("The volume is not connected here", needed="a connection", had=str(observed.found))
+            raise errors.NotThere(
+                "The volume is not connected here", needed="a connection", had=str(observed.found)
+            )
         size = self._verified(msgspec.structs.replace(wanted, size=None))
         if size != observed.value.size:
             raise errors.Unsupported(
-                "A volume connected over NBD cannot grow under its users", needed=f"{size} bytes", had=f"{observed.value.size} bytes",
+                "A volume connected over NBD cannot grow under its users",
+                needed=f"{size} bytes",
+                had=f"{observed.value.size} bytes",
                 remedy="Disconnect the volume and connect it again: it is longer then.",
-            )  # fmt: skip
+            )
         return size
 
     def observe(self, info: Mapping[str, Any]) -> Observation[Device]:
@@ -113,7 +127,11 @@ class NbdConnector:
         if chain.boot != processes.boot_id():
             return Observation.not_done("this host was booted since")
         missing = nbdfuse.whole(folder, chain)
-        return Observation.partial(_device(chain) if chain.device else None, missing) if missing else Observation.done(_device(chain))
+        return (
+            Observation.partial(_device(chain) if chain.device else None, missing)
+            if missing
+            else Observation.done(_device(chain))
+        )
 
     def check_valid_device(self, path: str) -> bool:
         return block_device.readable(Path(path))
@@ -137,43 +155,63 @@ class NbdConnector:
             uri = self._with_certificates(uri, data.get("tls_hostname"))
         if expect.volume_id and data.get("volume_id") not in (None, expect.volume_id):
             raise errors.DeviceWrong(
-                "The connection is for another volume", needed=expect.volume_id, had=data["volume_id"],
+                "The connection is for another volume",
+                needed=expect.volume_id,
+                had=data["volume_id"],
                 remedy="Ask the service for this volume's connection.",
-            )  # fmt: skip
+            )
         return _Wanted(
-            uri=uri, export=str(data["export"]), volume_id=str(data.get("volume_id", "")), identity=data.get("identity"),
-            size=expect.size, writable=data.get("access_mode", "rw") != "ro",
-        )  # fmt: skip
+            uri=uri,
+            export=str(data["export"]),
+            volume_id=str(data.get("volume_id", "")),
+            identity=data.get("identity"),
+            size=expect.size,
+            writable=data.get("access_mode", "rw") != "ro",
+        )
 
     def _with_certificates(self, uri: str, hostname: str | None) -> str:
         if self._certificates is None:
             raise errors.Failed(
-                "The export wants TLS and this host has no client certificate", needed="a certificate folder", had="none configured",
+                "The export wants TLS and this host has no client certificate",
+                needed="a certificate folder",
+                had="none configured",
                 remedy="Put ca-cert.pem, client-cert.pem and client-key.pem into a folder and configure it.",
-            )  # fmt: skip
-        query = {"tls-certificates": str(self._certificates)} | ({"tls-hostname": hostname} if hostname else {})
+            )
+        query = {"tls-certificates": str(self._certificates)} | (
+            {"tls-hostname": hostname} if hostname else {}
+        )
         return f"{uri}{'&' if urlsplit(uri).query else '?'}{urlencode(query, quote_via=quote, safe='/')}"
 
     def _verified(self, wanted: _Wanted) -> int:
         """Ask the server which volume it exports; its size in bytes."""
         try:
-            said = msgspec.json.decode(run(["nbdinfo", "--json", "--no-content", wanted.uri], timeout=30.0).stdout)
+            said = msgspec.json.decode(
+                run(["nbdinfo", "--json", "--no-content", wanted.uri], timeout=30.0).stdout
+            )
         except (errors.ProgramFailed, errors.TimedOut) as silent:
             raise errors.Unreachable(
-                f"The export {wanted.export} does not answer: {silent.message}", needed="an NBD server with this export", had="none",
+                f"The export {wanted.export} does not answer: {silent.message}",
+                needed="an NBD server with this export",
+                had="none",
                 remedy="See that the volume is exported and that this host may reach its address.",
-            ) from silent  # fmt: skip
+            ) from silent
         export = said["exports"][0]
         size, identity = int(export["export-size"]), export.get("description")
         if wanted.identity is not None and identity != wanted.identity:
-            raise errors.DeviceWrong("The export is not the volume", needed=wanted.identity, had=identity or "no identity")
+            raise errors.DeviceWrong(
+                "The export is not the volume", needed=wanted.identity, had=identity or "no identity"
+            )
         if wanted.size is not None and size != wanted.size:
-            raise errors.DeviceWrong("The export is not as long as the volume", needed=f"{wanted.size} bytes", had=f"{size} bytes")
+            raise errors.DeviceWrong(
+                "The export is not as long as the volume", needed=f"{wanted.size} bytes", had=f"{size} bytes"
+            )
         return size
 
     def _folder(self, export: str) -> Path:
         if not export or os.sep in export or export.startswith("."):
-            raise errors.BadRequest("The connection names no usable export", needed="a plain name", had=repr(export))
+            raise errors.BadRequest(
+                "The connection names no usable export", needed="a plain name", had=repr(export)
+            )
         return self._state / export
 
     def _lock(self, export: str) -> Path:
@@ -194,12 +232,19 @@ def _data(info: Mapping[str, Any]) -> Mapping[str, Any]:
     missing = [key for key in ("uri", "export") if not data.get(key)]
     if info.get("driver_volume_type") != _PROTOCOL or missing:
         raise errors.BadRequest(
-            "This is no NBD connection", needed="driver_volume_type 'nbd' with uri and export",
+            "This is no NBD connection",
+            needed="driver_volume_type 'nbd' with uri and export",
             had=f"{info.get('driver_volume_type')!r} without {', '.join(missing) or 'nothing'}",
-        )  # fmt: skip
+        )
     return data  # type: ignore[no-any-return]
 
 
 def _device(chain: nbdfuse.Chain) -> Device:
     assert chain.device is not None
-    return Device(kind="block", path=chain.device.device, how="nbdfuse+loop", size=loop.size(chain.device), state={"uri": chain.uri})
+    return Device(
+        kind="block",
+        path=chain.device.device,
+        how="nbdfuse+loop",
+        size=loop.size(chain.device),
+        state={"uri": chain.uri},
+    )

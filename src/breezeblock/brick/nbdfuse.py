@@ -58,11 +58,15 @@ def whole(folder: Path, chain: Chain) -> str:
     return ""
 
 
-def make(folder: Path, uri: str, volume_id: str, size: int, *, writable: bool = True, timeout: float = 20.0) -> Chain:
+def make(
+    folder: Path, uri: str, volume_id: str, size: int, *, writable: bool = True, timeout: float = 20.0
+) -> Chain:
     """Build the chain; what is left of an earlier one was unmade before. On failure nothing is left."""
     disk = folder / "disk"
     disk.mkdir(parents=True, exist_ok=True, mode=0o700)
-    chain = Chain(uri=uri, volume_id=volume_id, size=size, boot=processes.boot_id(), token=processes.new_token())
+    chain = Chain(
+        uri=uri, volume_id=volume_id, size=size, boot=processes.boot_id(), token=processes.new_token()
+    )
     save(folder / _RECORD, chain)
     passed("nbdfuse.intended")
     try:
@@ -76,14 +80,20 @@ def make(folder: Path, uri: str, volume_id: str, size: int, *, writable: bool = 
         file = _awaited(folder, process, timeout)
         had = file.stat().st_size
         if had != size:
-            raise errors.DeviceWrong(f"The export of volume {volume_id} has another size", needed=f"{size} bytes", had=f"{had} bytes")
+            raise errors.DeviceWrong(
+                f"The export of volume {volume_id} has another size",
+                needed=f"{size} bytes",
+                had=f"{had} bytes",
+            )
         device = loop.attach(file, writable=writable)
         passed("nbdfuse.attached")
         chain = msgspec.structs.replace(chain, device=device)
         save(folder / _RECORD, chain)
         seen = loop.size(device)
         if seen != size:
-            raise errors.DeviceWrong(f"{device.device} has another size", needed=f"{size} bytes", had=f"{seen} bytes")
+            raise errors.DeviceWrong(
+                f"{device.device} has another size", needed=f"{size} bytes", had=f"{seen} bytes"
+            )
     except BaseException:
         unmake(folder, chain, lossy=True)
         raise
@@ -126,9 +136,11 @@ def _awaited(folder: Path, process: ProcessRecord, timeout: float) -> Path:
         if not processes.alive(process):
             said = (folder / _LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
             raise errors.Unreachable(
-                f"{PROGRAM} ended at its start: {' / '.join(said) or 'no output'}", needed="a file of the volume", had="none",
+                f"{PROGRAM} ended at its start: {' / '.join(said) or 'no output'}",
+                needed="a file of the volume",
+                had="none",
                 remedy="See that the export stands and that this host may reach it, then try again.",
-            )  # fmt: skip
+            )
     raise errors.TimedOut(f"{PROGRAM} shows no file", needed=f"one within {timeout:g} s", had="none")
 
 

@@ -21,11 +21,20 @@ _INITIATOR = Path("/etc/iscsi/initiatorname.iscsi")
 
 
 def connector_properties(
-    connectors: Iterable[Connector], state: Path, *, my_ip: str, host: str | None = None, multipath: bool = False,
+    connectors: Iterable[Connector],
+    state: Path,
+    *,
+    my_ip: str,
+    host: str | None = None,
+    multipath: bool = False,
     enforce_multipath: bool = False,
-) -> Mapping[str, Any]:  # fmt: skip
+) -> Mapping[str, Any]:
     """`multipath` is what the caller wants; it is lowered, as there is no multipath here yet, unless it is enforced."""
-    own: dict[str, Any] = {"boot_id": processes.boot_id(), "machine_id": machine_id(state), "root": os.geteuid() == 0}
+    own: dict[str, Any] = {
+        "boot_id": processes.boot_id(),
+        "machine_id": machine_id(state),
+        "root": os.geteuid() == 0,
+    }
     for connector in connectors:
         own |= connector.properties()
     known: dict[str, Any] = {

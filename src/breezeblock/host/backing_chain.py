@@ -36,7 +36,9 @@ def read_chain(path: str, format: str) -> Sequence[Layer]:
             break
         if len(chain) == _MOST_LAYERS or any(layer.path == below.path for layer in chain):
             raise errors.BadFormat(
-                f"{path} stands on a chain without end", needed=f"at most {_MOST_LAYERS} layers", had=f"{below.path} again"
+                f"{path} stands on a chain without end",
+                needed=f"at most {_MOST_LAYERS} layers",
+                had=f"{below.path} again",
             )
         chain.append(below)
     return chain
@@ -71,21 +73,27 @@ def _backing(path: str) -> Layer | None:
     format = _extension(start, header.extensions, _BACKING_FORMAT)
     if format not in (b"raw", b"qcow2"):
         raise errors.BadFormat(
-            f"{path} does not say what format its backing file has", needed="raw or qcow2", had=format.decode() or "nothing"
+            f"{path} does not say what format its backing file has",
+            needed="raw or qcow2",
+            had=format.decode() or "nothing",
         )
     return Layer(os.path.abspath(os.path.join(os.path.dirname(path), name)), format.decode())
 
 
 def _header(start: bytes, path: str) -> _Header:
     if len(start) < 72 or start[:4] != _MAGIC:
-        raise errors.BadFormat(f"{path} is not a qcow2 image", needed="the qcow2 magic", had=start[:4].hex() or "nothing")
+        raise errors.BadFormat(
+            f"{path} is not a qcow2 image", needed="the qcow2 magic", had=start[:4].hex() or "nothing"
+        )
     version, offset, length = struct.unpack_from(">IQI", start, 4)
     if version not in (2, 3):
         raise errors.BadFormat(f"{path} has an unknown qcow2 version", needed="2 or 3", had=version)
     extensions = 72
     if version == 3:
         if struct.unpack_from(">Q", start, 72)[0] & _EXTERNAL_DATA:
-            raise errors.BadFormat(f"{path} keeps its data in another file", needed="no external data file", had="one")
+            raise errors.BadFormat(
+                f"{path} keeps its data in another file", needed="no external data file", had="one"
+            )
         extensions = struct.unpack_from(">I", start, 100)[0]
     return _Header(offset=offset if length else 0, length=length, extensions=extensions)
 

@@ -18,7 +18,9 @@ def size(path: Path) -> int:
         with path.open("rb", buffering=0) as file:
             return file.seek(0, os.SEEK_END)
     except FileNotFoundError as absent:
-        raise errors.NotThere(f"{path} is not there", needed="the volume's file or device", had="nothing") from absent
+        raise errors.NotThere(
+            f"{path} is not there", needed="the volume's file or device", had="nothing"
+        ) from absent
 
 
 def readable(path: Path) -> bool:

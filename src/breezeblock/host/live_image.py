@@ -39,9 +39,10 @@ def snapshot(daemon: Daemon, overlay: str, *, direct: bool = False) -> None:
         if len(chain) < 2 or node_name(chain[1].path) != node_name(now):
             raise errors.DeviceWrong(
                 f"{overlay} does not stand on what is being written",
-                needed=now, had=chain[1].path if len(chain) > 1 else "no backing file",
+                needed=now,
+                had=chain[1].path if len(chain) > 1 else "no backing file",
                 remedy="Create the overlay on the active file (ask the live port), then try again.",
-            )  # fmt: skip
+            )
         node = storage_daemon.image_node([Layer(overlay, "qcow2")], writable=True, direct=direct)
         if node["node-name"] not in _nodes(qmp):
             qmp.execute("blockdev-add", node)
@@ -56,11 +57,18 @@ def fold(daemon: Daemon, base: str | None) -> None:
         top = _active(qmp)
         chain = [node_name(layer.path) for layer in read_chain(top, _format(qmp, top))]
         if base is not None and node_name(base) not in chain[1:]:
-            raise errors.DeviceWrong(f"{base} is not below the active file", needed=base, had=f"{len(chain) - 1} other layers below {top}")
+            raise errors.DeviceWrong(
+                f"{base} is not below the active file",
+                needed=base,
+                had=f"{len(chain) - 1} other layers below {top}",
+            )
         if (len(chain) if base is None else chain.index(node_name(base))) > 1:
             arguments: dict[str, Any] = {
-                "job-id": _FOLD, "device": node_name(top), "auto-dismiss": False, "on-error": "report",
-            }  # fmt: skip
+                "job-id": _FOLD,
+                "device": node_name(top),
+                "auto-dismiss": False,
+                "on-error": "report",
+            }
             if base is not None:
                 relative = not os.path.isabs(stored_backing(top) or "/")
                 arguments["base-node"] = node_name(base)
@@ -79,7 +87,9 @@ def resize(daemon: Daemon, size: int) -> None:
         if had == size:
             return
         if had > size:
-            raise errors.BadSize("A volume does not shrink", needed=f"at least {had} bytes", had=f"{size} bytes")
+            raise errors.BadSize(
+                "A volume does not shrink", needed=f"at least {had} bytes", had=f"{size} bytes"
+            )
         if isinstance(daemon.door, FuseDoor):
             qmp.execute("block_resize", {"node-name": node, "size": size}, timeout=60.0)
             return
@@ -88,18 +98,27 @@ def resize(daemon: Daemon, size: int) -> None:
     except errors.Busy as busy:
         raise errors.Unsupported(
             "A volume in use over NBD cannot change its size",
-            needed="no client, or a volume attached through FUSE", had=busy.had, remedy="Detach the volume, extend it, attach it again.",
-        ) from busy  # fmt: skip
+            needed="no client, or a volume attached through FUSE",
+            had=busy.had,
+            remedy="Detach the volume, extend it, attach it again.",
+        ) from busy
     door = daemon.door
     assert not isinstance(door, FuseDoor)
     with storage_daemon.monitor(daemon) as qmp:
         try:
             qmp.execute("block_resize", {"node-name": node, "size": size}, timeout=60.0)
         finally:
-            qmp.execute("block-export-add", {
-                "type": "nbd", "id": EXPORT, "node-name": node, "name": door.name, "description": door.description,
-                "writable": door.writable,
-            })  # fmt: skip
+            qmp.execute(
+                "block-export-add",
+                {
+                    "type": "nbd",
+                    "id": EXPORT,
+                    "node-name": node,
+                    "name": door.name,
+                    "description": door.description,
+                    "writable": door.writable,
+                },
+            )
 
 
 def virtual_size(daemon: Daemon) -> int:
@@ -111,7 +130,9 @@ def _top(qmp: Qmp) -> str:
     for export in qmp.execute("query-block-exports"):
         if export["id"] == EXPORT:
             return str(export["node-name"])
-    raise errors.NotThere("The daemon exports nothing", needed="an export", had="none", remedy="Export the volume again.")
+    raise errors.NotThere(
+        "The daemon exports nothing", needed="an export", had="none", remedy="Export the volume again."
+    )
 
 
 def _active(qmp: Qmp) -> str:
@@ -150,7 +171,11 @@ def _finish_fold(daemon: Daemon) -> None:
                 seen, since = job["current-progress"], time.monotonic()
             elif time.monotonic() - since > _STALLED:
                 qmp.execute("job-cancel", {"id": _FOLD})
-                raise errors.TimedOut("Folding the layers does not move", needed=f"progress within {_STALLED:g} s", had=f"{seen} bytes")
+                raise errors.TimedOut(
+                    "Folding the layers does not move",
+                    needed=f"progress within {_STALLED:g} s",
+                    had=f"{seen} bytes",
+                )
 
 
 def _close_unused(qmp: Qmp, top: str) -> None:

@@ -26,7 +26,14 @@ import msgspec
 from breezeblock.host import block_device, mounts, processes
 from breezeblock.model import errors
 
-_CONFIGURE, _CLEAR, _SET_STATUS, _GET_STATUS, _SET_CAPACITY, _GET_FREE = 0x4C0A, 0x4C01, 0x4C04, 0x4C05, 0x4C07, 0x4C82
+_CONFIGURE, _CLEAR, _SET_STATUS, _GET_STATUS, _SET_CAPACITY, _GET_FREE = (
+    0x4C0A,
+    0x4C01,
+    0x4C04,
+    0x4C05,
+    0x4C07,
+    0x4C82,
+)
 _FLUSH_BUFFERS = 0x1261
 _READ_ONLY, _AUTO_CLEAR, _DIRECT_IO = 1, 4, 16
 #: struct loop_info64: device, inode, rdevice, offset, size limit, number, three encryption words (the last are the flags), names...
@@ -92,7 +99,10 @@ def find(path: Path) -> Loop | None:
 
 def attached() -> Sequence[Loop]:
     """Every loop device with a backing file."""
-    found = (_read(f"/dev/{entry.parent.parent.name}") for entry in Path("/sys/block").glob("loop*/loop/backing_file"))
+    found = (
+        _read(f"/dev/{entry.parent.parent.name}")
+        for entry in Path("/sys/block").glob("loop*/loop/backing_file")
+    )
     return [loop for loop in found if loop is not None]
 
 
@@ -159,9 +169,11 @@ def _checked(loop: Loop, path: Path) -> Loop:
     if direct_io(loop) and mounts.is_fuse(path):
         detach(loop, lossy=True)
         raise errors.DeviceWrong(
-            f"{loop.device} has direct I/O on, over FUSE: that corrupts concurrent writes", needed="dio 0", had="dio 1",
+            f"{loop.device} has direct I/O on, over FUSE: that corrupts concurrent writes",
+            needed="dio 0",
+            had="dio 1",
             remedy="Nothing was handed out. Do not switch direct I/O on for devices of this service.",
-        )  # fmt: skip
+        )
     return loop
 
 
@@ -194,9 +206,11 @@ def _flush(fd: int, loop: Loop, *, lossy: bool) -> None:
     except OSError as lost:
         if not lossy:
             raise errors.Failed(
-                f"{loop.device} could not be flushed: {lost.strerror}", needed="its storage answering", had=f"errno {lost.errno}",
+                f"{loop.device} could not be flushed: {lost.strerror}",
+                needed="its storage answering",
+                had=f"errno {lost.errno}",
                 remedy="Bring its storage back and try again, or insist: what was not flushed is lost then.",
-            ) from lost  # fmt: skip
+            ) from lost
 
 
 def _keep(loop: Loop) -> None:
@@ -216,7 +230,10 @@ def _keep(loop: Loop) -> None:
 def _busy(loop: Loop, *, ours: int = 0) -> errors.Busy:
     who = "; ".join(holders(loop, ours=ours)) or "somebody that this process cannot see"
     return errors.Busy(
-        f"{loop.device} is in use", needed="nobody holding it", had=who, remedy="Unmount it or end what uses it, then try again."
+        f"{loop.device} is in use",
+        needed="nobody holding it",
+        had=who,
+        remedy="Unmount it or end what uses it, then try again.",
     )
 
 
@@ -239,7 +256,10 @@ def _open(device: str, flags: int) -> int:
 
 def _not_root() -> errors.Failed:
     return errors.Failed(
-        "Loop devices need root", needed="user 0", had=f"user {os.geteuid()}", remedy="Run it as root (sudo), or use the URI."
+        "Loop devices need root",
+        needed="user 0",
+        had=f"user {os.geteuid()}",
+        remedy="Run it as root (sudo), or use the URI.",
     )
 
 

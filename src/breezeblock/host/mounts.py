@@ -30,7 +30,9 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 def mounts(pid: str = "self") -> Sequence[Mount]:
     """What the mount namespace of a process shows; empty when the process is gone."""
     try:
-        lines = Path(f"/proc/{pid}/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = (
+            Path(f"/proc/{pid}/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        )
     except (FileNotFoundError, ProcessLookupError, PermissionError, OSError):
         return []
     found = []
@@ -47,7 +49,11 @@ def mounted_at(number: str) -> Sequence[str]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (namespace := _namespace(entry.name)) not in seen:
             seen.add(namespace)
-            found += [f"{mount.point} (as pid {entry.name} sees it)" for mount in mounts(entry.name) if mount.device == number]
+            found += [
+                f"{mount.point} (as pid {entry.name} sees it)"
+                for mount in mounts(entry.name)
+                if mount.device == number
+            ]
     return found
 
 
@@ -83,9 +89,11 @@ def make_filesystem(device: str, kind: str, *, force: bool = False, timeout: flo
     found = [] if force else signatures(device)
     if found:
         raise errors.BadRequest(
-            f"{device} is not empty", needed="a device without any signature", had=", ".join(found),
+            f"{device} is not empty",
+            needed="a device without any signature",
+            had=", ".join(found),
             remedy="Mount it as it is, or insist if what it holds may be lost.",
-        )  # fmt: skip
+        )
     run([*_MAKERS[kind], device], timeout=timeout)
 
 
@@ -95,7 +103,9 @@ def mount(device: str, point: Path, *, options: str = "", timeout: float = 60.0)
     if there is not None:
         if there.device == _number(device):
             return
-        raise errors.Busy(f"{point} is a mount point already", needed="a free folder", had=f"{there.source} ({there.kind})")
+        raise errors.Busy(
+            f"{point} is a mount point already", needed="a free folder", had=f"{there.source} ({there.kind})"
+        )
     point.mkdir(parents=True, exist_ok=True)
     run(["mount", *(["-o", options] if options else []), device, point], timeout=timeout)
 
@@ -110,9 +120,11 @@ def unmount(point: Path, *, timeout: float = 60.0) -> None:
         if at(point) is None:
             return
         raise errors.Busy(
-            f"{point} cannot be unmounted", needed="nobody working there", had=", ".join(_working_in(point)) or str(refused),
+            f"{point} cannot be unmounted",
+            needed="nobody working there",
+            had=", ".join(_working_in(point)) or str(refused),
             remedy="End what uses it (or change its working folder), then try again.",
-        ) from refused  # fmt: skip
+        ) from refused
 
 
 def abandon(point: Path) -> None:
@@ -121,7 +133,9 @@ def abandon(point: Path) -> None:
         if at(point) is None:
             return
         run(["umount", "--no-canonicalize", "--lazy", point], timeout=30.0)
-    raise errors.Busy(f"{point} stays mounted", needed="nothing mounted there", had="a new mount after each unmount")
+    raise errors.Busy(
+        f"{point} stays mounted", needed="nothing mounted there", had="a new mount after each unmount"
+    )
 
 
 def _working_in(point: Path) -> Sequence[str]:

@@ -79,9 +79,15 @@ def spawn(argv: Sequence[str], *, token: str, folder: Path, log: str, timeout: f
     with (folder / log).open("ab") as out, open(os.devnull, "rb") as nothing:
         subprocess.run(
             ["setsid", "--fork", "sh", "-c", _LAUNCH, "sh", str(pid_file), program, *argv[1:]],
-            stdin=nothing, stdout=out, stderr=out, cwd="/", timeout=timeout, check=True, close_fds=True,
+            stdin=nothing,
+            stdout=out,
+            stderr=out,
+            cwd="/",
+            timeout=timeout,
+            check=True,
+            close_fds=True,
             env={"LC_ALL": "C"} | {name: os.environ[name] for name in _INHERITED if name in os.environ},
-        )  # fmt: skip
+        )
     for _ in ticks(timeout):
         if pid_file.exists():
             break
@@ -119,7 +125,9 @@ def sweep(token: str, *, timeout: float = 5.0) -> int:
         for record in found:
             kill(record)
             ended += 1
-    raise errors.TimedOut("An exporter cannot be ended", needed="no process left", had=f"{len(find(token))} processes")
+    raise errors.TimedOut(
+        "An exporter cannot be ended", needed="no process left", had=f"{len(find(token))} processes"
+    )
 
 
 def terminate(record: ProcessRecord, *, polite: float = 5.0) -> None:

@@ -25,8 +25,10 @@ def refusal(command: str, kind: str, description: str) -> errors.ProgramFailed:
     return errors.ProgramFailed(
         f"The storage daemon refused {command}: {description}",
         remedy="Look at the daemon's log beside its sockets; nothing was changed.",
-        command=command, kind=kind, description=description,
-    )  # fmt: skip
+        command=command,
+        kind=kind,
+        description=description,
+    )
 
 
 class Qmp:
@@ -39,7 +41,9 @@ class Qmp:
         self._id = 0
         greeting = self._receive(deadline)
         if "QMP" not in greeting:
-            raise errors.Unreachable(f"{where} does not speak QMP", needed="a QMP greeting", had=str(greeting)[:80])
+            raise errors.Unreachable(
+                f"{where} does not speak QMP", needed="a QMP greeting", had=str(greeting)[:80]
+            )
         self.execute("qmp_capabilities", timeout=max(0.1, deadline - time.monotonic()))
 
     def execute(self, command: str, arguments: dict[str, Any] | None = None, *, timeout: float = 10.0) -> Any:
@@ -77,7 +81,9 @@ class Qmp:
                 chunk = self._socket.recv(65536)
             if not chunk:
                 raise errors.Unreachable(
-                    f"The storage daemon at {self._where} hung up", needed=f"an answer to {what}", had="end of stream"
+                    f"The storage daemon at {self._where} hung up",
+                    needed=f"an answer to {what}",
+                    had="end of stream",
                 )
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
@@ -97,7 +103,9 @@ class Qmp:
         except TimeoutError as late:
             raise errors.TimedOut(f"The storage daemon at {self._where} does not answer {what}") from late
         except OSError as broken:
-            raise errors.Unreachable(f"The storage daemon at {self._where} is gone: {broken.strerror}") from broken
+            raise errors.Unreachable(
+                f"The storage daemon at {self._where} is gone: {broken.strerror}"
+            ) from broken
 
 
 @contextlib.contextmanager

@@ -67,7 +67,9 @@ def locked(path: Path, *, timeout: float = 60.0) -> Iterator[None]:
             if time.monotonic() > give_up:
                 os.close(fd)
                 raise errors.TimedOut(
-                    f"The lock {path} is held by somebody else", needed=f"the lock within {timeout:g} s", had="none"
+                    f"The lock {path} is held by somebody else",
+                    needed=f"the lock within {timeout:g} s",
+                    had="none",
                 ) from None
             time.sleep(0.01)
         os.close(fd)

@@ -32,7 +32,10 @@ class Client(msgspec.Struct, frozen=True):
 def unix_clients(path: str) -> Sequence[Client]:
     """Processes connected to the listening socket at `path`."""
     peers = [peer for name, state, peer in _unix_sockets() if name == path and state == _ESTABLISHED]
-    return [Client(f"{comm(pid)} (pid {pid})" if pid else "a process of another user", pid) for pid in map(_owner, peers)]
+    return [
+        Client(f"{comm(pid)} (pid {pid})" if pid else "a process of another user", pid)
+        for pid in map(_owner, peers)
+    ]
 
 
 def tcp_clients(port: int) -> Sequence[Client]:
@@ -78,7 +81,10 @@ def _unix_sockets() -> Iterator[tuple[str, int, int]]:
                 if kind == _DONE:
                     return
                 if kind == _ERROR:
-                    raise OSError(-struct.unpack_from("=i", answer, at + 16)[0], "the kernel refuses to list unix sockets")
+                    raise OSError(
+                        -struct.unpack_from("=i", answer, at + 16)[0],
+                        "the kernel refuses to list unix sockets",
+                    )
                 yield _unix_message(answer[at + 16 : at + length])
                 at += (length + 3) & ~3
 

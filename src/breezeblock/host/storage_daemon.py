@@ -27,7 +27,6 @@ from breezeblock.model import errors
 PROGRAM = "qemu-storage-daemon"
 #: The id of the one export of a daemon.
 EXPORT = "volume"
-LOG = "daemon.log"
 #: sockaddr_un holds 108 bytes with the closing zero.
 _SOCKET_PATH = 107
 
@@ -71,6 +70,7 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     monitor: str
     door: Door
+    log: str = "daemon.log"
     process: ProcessRecord | None = None
 
 
@@ -121,10 +121,13 @@ def arguments(daemon: Daemon, node: Mapping[str, Any]) -> Sequence[str]:
     door, name = daemon.door, node["node-name"]
     argv = [
         PROGRAM,
-        "--chardev", _options("socket", id=daemon.token, path=daemon.monitor, server="on", wait="off"),
-        "--monitor", f"chardev={daemon.token}",
-        "--blockdev", msgspec.json.encode(node).decode(),
-    ]  # fmt: skip
+        "--chardev",
+        _options("socket", id=daemon.token, path=daemon.monitor, server="on", wait="off"),
+        "--monitor",
+        f"chardev={daemon.token}",
+        "--blockdev",
+        msgspec.json.encode(node).decode(),
+    ]
     writable = "on" if door.writable else "off"
     if isinstance(door, FuseDoor):
         export = {"type": "fuse", "mountpoint": door.path, "growable": "off", "allow-other": "off"}
@@ -140,7 +143,10 @@ def arguments(daemon: Daemon, node: Mapping[str, Any]) -> Sequence[str]:
                 server += ",tls-creds=tls"
             argv += ["--nbd-server", server]
     kind = export.pop("type")
-    argv += ["--export", _options(f"type={kind}", id=EXPORT, **{"node-name": name}, writable=writable, **export)]
+    argv += [
+        "--export",
+        _options(f"type={kind}", id=EXPORT, **{"node-name": name}, writable=writable, **export),
+    ]
     return argv
 
 
@@ -149,9 +155,9 @@ def start(daemon: Daemon, node: Mapping[str, Any], *, timeout: float = 20.0) -> 
     folder = Path(daemon.folder)
     for stale in (daemon.monitor, daemon.door.path if isinstance(daemon.door, UnixDoor) else daemon.monitor):
         Path(stale).unlink(missing_ok=True)
-    log = folder / LOG
+    log = folder / daemon.log
     log.write_bytes(b"")
-    process = processes.spawn(arguments(daemon, node), token=daemon.token, folder=folder, log=LOG)
+    process = processes.spawn(arguments(daemon, node), token=daemon.token, folder=folder, log=daemon.log)
     running = msgspec.structs.replace(daemon, process=process)
     for _ in processes.ticks(timeout):
         if not processes.alive(process):
@@ -162,13 +168,18 @@ def start(daemon: Daemon, node: Mapping[str, Any], *, timeout: float = 20.0) -> 
         except errors.Unreachable:
             continue
     processes.kill(process)
-    raise errors.TimedOut(f"{PROGRAM} does not answer after its start", needed=f"an export within {timeout:g} s", had="none")
+    raise errors.TimedOut(
+        f"{PROGRAM} does not answer after its start", needed=f"an export within {timeout:g} s", had="none"
+    )
 
 
 def serves(daemon: Daemon, *, timeout: float = 5.0) -> bool:
     """Asks the daemon itself whether its export stands."""
     with monitor(daemon, timeout=timeout) as qmp:
-        return any(export["id"] == EXPORT and not export["shutting-down"] for export in qmp.execute("query-block-exports"))
+        return any(
+            export["id"] == EXPORT and not export["shutting-down"]
+            for export in qmp.execute("query-block-exports")
+        )
 
 
 def runs(daemon: Daemon) -> bool:
@@ -191,9 +202,11 @@ def close_door(daemon: Daemon) -> None:
             qmp.execute("block-export-del", {"id": EXPORT, "mode": "safe"})
         except errors.ProgramFailed as refused:
             raise errors.Busy(
-                "Somebody is connected to the export", needed="no client", had=refused.facts["description"],
+                "Somebody is connected to the export",
+                needed="no client",
+                had=refused.facts["description"],
                 remedy="Disconnect the volume on the host that uses it, then try again.",
-            ) from refused  # fmt: skip
+            ) from refused
         qmp.event("BLOCK_EXPORT_DELETED", lambda data: bool(data.get("id") == EXPORT), timeout=10.0)
 
 
@@ -221,9 +234,11 @@ def socket_folder(folder: Path) -> Path:
     seen = mine.lstat()
     if seen.st_uid != os.geteuid() or seen.st_mode & 0o077 or mine.is_symlink():
         raise errors.Failed(
-            f"{mine} is not private", needed="a folder of this user with mode 0700", had=f"owner {seen.st_uid}",
+            f"{mine} is not private",
+            needed="a folder of this user with mode 0700",
+            had=f"owner {seen.st_uid}",
             remedy=f"Remove {mine}, or choose a data folder with a shorter path.",
-        )  # fmt: skip
+        )
     short = mine / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     short.mkdir(mode=0o700, exist_ok=True)
     return short
@@ -238,9 +253,11 @@ def _refusal(log: Path) -> errors.Error:
     if "No such file" in words:
         return errors.NotThere(f"The storage daemon does not find the image: {words}")
     return errors.ProgramFailed(
-        f"{PROGRAM} ended at its start: {words}", needed="a running daemon", had="its end",
+        f"{PROGRAM} ended at its start: {words}",
+        needed="a running daemon",
+        had="its end",
         remedy="Mend what it complains about; the image was not changed.",
-    )  # fmt: skip
+    )
 
 
 def _options(first: str, **rest: str) -> str:

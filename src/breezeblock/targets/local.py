@@ -59,16 +59,26 @@ class LocalTarget:
     def export(self, reach: Reach, volume_id: str, size: int, mode: Mode, ctx: Context) -> Export:
         ctx.check()
         if not self.accepts(reach):
-            raise errors.Unsupported("This cannot be used without an exporter", needed="a raw file or a block device", had=str(reach))
+            raise errors.Unsupported(
+                "This cannot be used without an exporter",
+                needed="a raw file or a block device",
+                had=str(reach),
+            )
         if not Path(reach.path).exists():
             raise errors.NotThere(f"{reach.path} is not there", needed="the volume's file", had="nothing")
         record = LocalExportRecord(
-            name=self.name(volume_id), volume_id=volume_id, mode=mode, size=size, path=reach.path,
+            name=self.name(volume_id),
+            volume_id=volume_id,
+            mode=mode,
+            size=size,
+            path=reach.path,
             block=not isinstance(reach, FileReach),
-        )  # fmt: skip
+        )
         before = self._load(record.name)
         if before is not None and before.mode is not mode:
-            raise errors.Busy(f"{record.name} is exported already", needed=f"mode {mode}", had=f"mode {before.mode}")
+            raise errors.Busy(
+                f"{record.name} is exported already", needed=f"mode {mode}", had=f"mode {before.mode}"
+            )
         self._records.mkdir(parents=True, exist_ok=True, mode=0o700)
         save(self._record(record.name), record)
         return _export(record)
@@ -79,9 +89,11 @@ class LocalTarget:
         who = host.get("host")
         if who != self._host:
             raise errors.BadRequest(
-                "This volume can be used on the host that stores it only", needed=f"host {self._host}", had=f"host {who}",
+                "This volume can be used on the host that stores it only",
+                needed=f"host {self._host}",
+                had=f"host {who}",
                 remedy="Attach it there, or choose a volume type whose backend exports over the network.",
-            )  # fmt: skip
+            )
         place = {"device_path": record.path} if record.block else {"path": record.path, "format": "raw"}
         data = {"volume_id": record.volume_id, "size": record.size, "access_mode": str(record.mode), **place}
         return ConnectionInfo(driver_volume_type="local", data=data)
@@ -95,9 +107,11 @@ class LocalTarget:
         holding = [] if force else self.sessions(export)
         if holding:
             raise errors.Busy(
-                f"{export.name} is held open", needed="no session", had=", ".join(session.client for session in holding),
+                f"{export.name} is held open",
+                needed="no session",
+                had=", ".join(session.client for session in holding),
                 remedy="Disconnect the volume first.",
-            )  # fmt: skip
+            )
         self._record(export.name).unlink(missing_ok=True)
 
     def sessions(self, export: Export) -> Sequence[Session]:
@@ -118,7 +132,11 @@ class LocalTarget:
         return Observation.done(_export(record))
 
     def list(self) -> Sequence[str]:
-        return sorted(entry.stem for entry in self._records.glob(f"{_PREFIX}*.json")) if self._records.is_dir() else []
+        return (
+            sorted(entry.stem for entry in self._records.glob(f"{_PREFIX}*.json"))
+            if self._records.is_dir()
+            else []
+        )
 
     def resized(self, export: Export, size: int, ctx: Context) -> None:
         ctx.check()
@@ -130,7 +148,9 @@ class LocalTarget:
     def _present(self, name: str) -> LocalExportRecord:
         record = self._load(name)
         if record is None:
-            raise errors.NotThere(f"{name} is not exported", needed="an export", had="none", remedy="Export the volume again.")
+            raise errors.NotThere(
+                f"{name} is not exported", needed="an export", had="none", remedy="Export the volume again."
+            )
         return record
 
     def _load(self, name: str) -> LocalExportRecord | None:
@@ -138,11 +158,17 @@ class LocalTarget:
 
     def _record(self, name: str) -> Path:
         if not name.startswith(_PREFIX) or os.sep in name:
-            raise errors.BadRequest(f"{name!r} is no export of this service", needed=f"{_PREFIX}<id>", had=name)
+            raise errors.BadRequest(
+                f"{name!r} is no export of this service", needed=f"{_PREFIX}<id>", had=name
+            )
         return self._records / f"{name}.json"
 
 
 def _export(record: LocalExportRecord) -> Export:
     return Export(
-        name=record.name, volume_id=record.volume_id, mode=record.mode, size=record.size, provider={"path": record.path}
+        name=record.name,
+        volume_id=record.volume_id,
+        mode=record.mode,
+        size=record.size,
+        provider={"path": record.path},
     )

@@ -27,26 +27,17 @@ from breezeblock.host.backing_chain import Layer, read_chain
 from breezeblock.host.executor import find_program
 from breezeblock.host.killpoint import reach as passed
 from breezeblock.host.records import discard_lock, load, locked, save
-from breezeblock.host.storage_daemon import Daemon, TcpDoor, UnixDoor
+from breezeblock.host.storage_daemon import Daemon, UnixDoor
 from breezeblock.model import errors
 from breezeblock.model.call import Context
 from breezeblock.model.observation import Observation
 from breezeblock.model.reach import BlockReach, FileReach, Live, Reach
+from breezeblock.targets import relay
+from breezeblock.targets.relay import Listen
 from breezeblock.targets.target import ConnectionInfo, Export, Mode, Session, TargetCapabilities
 
 _PREFIX = "volume-"
 _RECORD = "export.json"
-
-
-class Listen(msgspec.Struct, frozen=True, kw_only=True):
-    """Where relays listen for other hosts. `ports`: first and last; each remote export takes one. `certificates`: a folder with
-    ca-cert.pem, server-cert.pem and server-key.pem; None sends volumes in the clear."""
-
-    address: str
-    ports: tuple[int, int]
-    certificates: str | None = None
-    #: the name that clients check in the server's certificate.
-    hostname: str | None = None
 
 
 class NbdExportRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +57,9 @@ class NbdExportRecord(msgspec.Struct, frozen=True, kw_only=True):
 class NbdTarget:
     """Target (see target.py). `run`: a private folder that outlives the service, not the volumes."""
 
-    def __init__(self, run: Path, *, listen: Listen | None = None, host: str | None = None, direct: bool = False) -> None:
+    def __init__(
+        self, run: Path, *, listen: Listen | None = None, host: str | None = None, direct: bool = False
+    ) -> None:
         self._exports = run / "exports"
         self._listen, self._direct = listen, direct
         self._host = host or socket.gethostname()
@@ -74,7 +67,11 @@ class NbdTarget:
     @property
     def capabilities(self) -> TargetCapabilities:
         return TargetCapabilities(
-            protocol="nbd", remote=self._listen is not None, live_snapshot=True, live_resize=False, multiattach=False
+            protocol="nbd",
+            remote=self._listen is not None,
+            live_snapshot=True,
+            live_resize=False,
+            multiattach=False,
         )
 
     def accepts(self, reach: Reach) -> bool:
@@ -90,14 +87,18 @@ class NbdTarget:
     def export(self, reach: Reach, volume_id: str, size: int, mode: Mode, ctx: Context) -> Export:
         ctx.check()
         if not self.accepts(reach):
-            raise errors.Unsupported("NBD cannot export this", needed="a raw or qcow2 file, or a block device", had=str(reach))
+            raise errors.Unsupported(
+                "NBD cannot export this", needed="a raw or qcow2 file, or a block device", had=str(reach)
+            )
         format = reach.format if isinstance(reach, FileReach) else "raw"
         name = self.name(volume_id)
         with self._locked(name):
             record = self._load(name)
             if record is not None and self._stands(record):
                 if record.mode is not mode:
-                    raise errors.Busy(f"{name} is exported already", needed=f"mode {mode}", had=f"mode {record.mode}")
+                    raise errors.Busy(
+                        f"{name} is exported already", needed=f"mode {mode}", had=f"mode {record.mode}"
+                    )
                 self._catch_up(record, reach.path)
                 return _export(record)
             if record is not None:
@@ -115,24 +116,32 @@ class NbdTarget:
         ctx.check()
         who = host.get("host")
         if not isinstance(who, str) or not who:
-            raise errors.BadRequest("The connector does not say which host it is", needed="the key 'host'", had=sorted(host))
+            raise errors.BadRequest(
+                "The connector does not say which host it is", needed="the key 'host'", had=sorted(host)
+            )
         with self._locked(export.name):
             record = self._present(export.name)
             if who == self._host:
-                uri, tls = _unix_uri(record), {"tls": False}
+                way: Mapping[str, Any] = {"uri": _unix_uri(record), "tls": False}
             else:
                 record = self._relayed(record, who)
-                uri, tls = self._tcp_uri(record)
+                assert self._listen is not None
+                assert record.relay is not None
+                way = relay.connection(self._listen, record.relay)
             if who not in record.admitted:
                 record = msgspec.structs.replace(record, admitted=(*record.admitted, who))
                 self._save(record)
         return ConnectionInfo(
             driver_volume_type="nbd",
             data={
-                "uri": uri, "export": record.name, "volume_id": record.volume_id, "size": record.size,
-                "identity": _identity(record.volume_id), "access_mode": str(record.mode), **tls,
+                "export": record.name,
+                "volume_id": record.volume_id,
+                "size": record.size,
+                "identity": _identity(record.volume_id),
+                "access_mode": str(record.mode),
+                **way,
             },
-        )  # fmt: skip
+        )
 
     def dismiss(self, export: Export, host: Mapping[str, Any] | None, ctx: Context) -> bool:
         ctx.check()
@@ -142,14 +151,12 @@ class NbdTarget:
                 return False
             gone = set(record.admitted) if host is None else {host.get("host")}
             left = tuple(who for who in record.admitted if who not in gone)
-            relay = record.relay
-            if relay is not None and not any(who != self._host for who in left):
-                self._refuse_while(_remote_sessions(relay), export.name)
-                if storage_daemon.runs(relay):
-                    storage_daemon.close_door(relay)
-                storage_daemon.stop(relay)
-                relay = None
-            self._save(msgspec.structs.replace(record, admitted=left, relay=relay))
+            door = record.relay
+            if door is not None and not any(who != self._host for who in left):
+                self._refuse_while(relay.sessions(door), export.name)
+                relay.closed(door)
+                door = None
+            self._save(msgspec.structs.replace(record, admitted=left, relay=door))
             return bool(left)
 
     def unexport(self, export: Export, ctx: Context, *, force: bool = False) -> None:
@@ -182,7 +189,11 @@ class NbdTarget:
             stands = storage_daemon.serves(record.daemon)
         except (errors.Unreachable, errors.TimedOut) as silent:
             return Observation.unknown(str(silent))
-        return Observation.done(_export(record)) if stands else Observation.partial(_export(record), "its door is closed")
+        return (
+            Observation.done(_export(record))
+            if stands
+            else Observation.partial(_export(record), "its door is closed")
+        )
 
     def list(self) -> Sequence[str]:
         if not self._exports.is_dir():
@@ -216,10 +227,18 @@ class NbdTarget:
             path=str(near / "nbd"), name=name, description=_identity(volume_id), writable=mode is Mode.RW
         )
         record = NbdExportRecord(
-            name=name, volume_id=volume_id, mode=mode, size=size, path=layer.path, format=layer.format,
-            admitted=before.admitted if before else (), relay=before.relay if before else None,
-            daemon=Daemon(token=processes.new_token(), folder=str(folder), monitor=str(near / "monitor"), door=door),
-        )  # fmt: skip
+            name=name,
+            volume_id=volume_id,
+            mode=mode,
+            size=size,
+            path=layer.path,
+            format=layer.format,
+            admitted=before.admitted if before else (),
+            relay=before.relay if before else None,
+            daemon=Daemon(
+                token=processes.new_token(), folder=str(folder), monitor=str(near / "monitor"), door=door
+            ),
+        )
         self._save(record)
         return record
 
@@ -239,78 +258,56 @@ class NbdTarget:
                 return
             above.append(layer.path)
         raise errors.DeviceWrong(
-            f"{record.name} is exported from another file", needed=path, had=writes,
+            f"{record.name} is exported from another file",
+            needed=path,
+            had=writes,
             remedy="Unexport the volume, then export it again.",
-        )  # fmt: skip
+        )
 
     def _relayed(self, record: NbdExportRecord, who: str) -> NbdExportRecord:
         """With a relay that listens for other hosts."""
         if self._listen is None:
             raise errors.BadRequest(
-                f"Volumes are exported to this host ({self._host}) only", needed=f"host {self._host}", had=f"host {who}",
+                f"Volumes are exported to this host ({self._host}) only",
+                needed=f"host {self._host}",
+                had=f"host {who}",
                 remedy="Configure an address and ports for NBD on the storage host, or attach on that host.",
-            )  # fmt: skip
-        if record.relay is not None and storage_daemon.runs(record.relay):
-            return record
-        if record.relay is not None:
-            storage_daemon.stop(record.relay)
-        folder, near = Path(record.daemon.folder), Path(record.daemon.monitor).parent
-        writable = record.mode is Mode.RW
-        door = TcpDoor(
-            host=self._listen.address, port=self._port(record), name=record.name, writable=writable,
-            description=_identity(record.volume_id), certificates=self._listen.certificates,
-        )  # fmt: skip
-        relay = Daemon(token=processes.new_token(), folder=str(folder), monitor=str(near / "relay"), door=door)
-        record = msgspec.structs.replace(record, relay=relay)
-        self._save(record)
-        assert isinstance(record.daemon.door, UnixDoor)
-        node = storage_daemon.relay_node(record.daemon.door.path, record.name, writable=writable)
-        record = msgspec.structs.replace(record, relay=storage_daemon.start(relay, node))
+            )
+        others = (self._load(name) for name in self.list() if name != record.name)
+        taken = {
+            relay.port_of(other.relay) for other in others if other is not None and other.relay is not None
+        }
+        opened = relay.opened(
+            self._listen,
+            record.daemon,
+            record.relay,
+            taken,
+            lambda intended: self._save(msgspec.structs.replace(record, relay=intended)),
+        )
+        record = msgspec.structs.replace(record, relay=opened)
         self._save(record)
         return record
 
-    def _port(self, record: NbdExportRecord) -> int:
-        assert self._listen is not None
-        if record.relay is not None and isinstance(record.relay.door, TcpDoor):
-            return record.relay.door.port
-        first, last = self._listen.ports
-        others = (self._load(name) for name in self.list())
-        taken = {other.relay.door.port for other in others if other and other.relay and isinstance(other.relay.door, TcpDoor)}
-        for port in range(first, last + 1):
-            if port not in taken and sockets.tcp_port_free(self._listen.address, port):
-                return port
-        raise errors.NoSpace(
-            "No port is free for another remote export", needed="1 port", had=f"0 of {last - first + 1} ({first} to {last})",
-            remedy="Configure a wider range of ports.",
-        )  # fmt: skip
-
-    def _tcp_uri(self, record: NbdExportRecord) -> tuple[str, dict[str, Any]]:
-        assert record.relay is not None
-        assert self._listen is not None
-        door = record.relay.door
-        assert isinstance(door, TcpDoor)
-        address = f"[{door.host}]" if ":" in door.host else door.host
-        secure = door.certificates is not None
-        scheme = "nbds" if secure else "nbd"
-        tls = {"tls": secure, "tls_hostname": self._listen.hostname} if secure and self._listen.hostname else {"tls": secure}
-        return f"{scheme}://{address}:{door.port}/{quote(record.name)}", tls
-
     def _sessions(self, record: NbdExportRecord) -> Sequence[Session]:
-        found = list(_remote_sessions(record.relay)) if record.relay is not None else []
+        found = list(relay.sessions(record.relay)) if record.relay is not None else []
         door = record.daemon.door
         if storage_daemon.runs(record.daemon) and isinstance(door, UnixDoor):
-            relay = record.relay.process.pid if record.relay and record.relay.process else None
-            clients = sorted({client.name for client in sockets.unix_clients(door.path) if client.pid != relay})
-            found += [Session(client, "unix") for client in clients]  # one client may have several connections
+            own = record.relay.process.pid if record.relay and record.relay.process else None
+            clients = sorted({client.name for client in sockets.unix_clients(door.path) if client.pid != own})
+            found += [
+                Session(client, "unix") for client in clients
+            ]  # one client may have several connections
         return found
 
     def _refuse_while(self, sessions: Sequence[Session], name: str) -> None:
         if sessions:
             who = ", ".join(session.client for session in sessions)
             raise errors.Busy(
-                f"{name} is held open", needed="no session", had=f"{len(sessions)}: {who}",
+                f"{name} is held open",
+                needed="no session",
+                had=f"{len(sessions)}: {who}",
                 remedy="Disconnect the volume there (unmount it first), then try again.",
-            )  # fmt: skip
+            )
 
     def _forget(self, name: str) -> None:
         folder = self._exports / name
@@ -329,12 +326,16 @@ class NbdTarget:
     def _present(self, name: str) -> NbdExportRecord:
         record = self._load(name)
         if record is None:
-            raise errors.NotThere(f"{name} is not exported", needed="an export", had="none", remedy="Export the volume again.")
+            raise errors.NotThere(
+                f"{name} is not exported", needed="an export", had="none", remedy="Export the volume again."
+            )
         return record
 
     def _load(self, name: str) -> NbdExportRecord | None:
         if not name.startswith(_PREFIX) or os.sep in name:
-            raise errors.BadRequest(f"{name!r} is no export of this service", needed=f"{_PREFIX}<id>", had=name)
+            raise errors.BadRequest(
+                f"{name!r} is no export of this service", needed=f"{_PREFIX}<id>", had=name
+            )
         return load(self._exports / name / _RECORD, NbdExportRecord)
 
     def _save(self, record: NbdExportRecord) -> None:
@@ -377,12 +378,11 @@ def _unix_uri(record: NbdExportRecord) -> str:
     return f"nbd+unix:///{quote(record.name)}?socket={quote(door.path, safe='/')}"
 
 
-def _remote_sessions(relay: Daemon) -> Sequence[Session]:
-    assert isinstance(relay.door, TcpDoor)
-    return [Session(client.name, "tcp") for client in sockets.tcp_clients(relay.door.port)] if storage_daemon.runs(relay) else []
-
-
 def _export(record: NbdExportRecord) -> Export:
     return Export(
-        name=record.name, volume_id=record.volume_id, mode=record.mode, size=record.size, provider={"uri": _unix_uri(record)}
+        name=record.name,
+        volume_id=record.volume_id,
+        mode=record.mode,
+        size=record.size,
+        provider={"uri": _unix_uri(record)},
     )
