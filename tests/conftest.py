@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.lab import databases
 from tests.lab.presence import missing
@@ -22,6 +23,13 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 RUN_MARK = "BREEZEBLOCK_TEST_RUN"
 
 _HOMES = ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
+
+
+# A busy machine makes an example slow, not wrong; the time of tests is bounded in pyproject.toml.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("full", _PATIENT)
+settings.register_profile("quick", _PATIENT, max_examples=20)
+settings.load_profile("full")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -29,8 +29,9 @@ TESTS = CHECKOUT / "tests"
 SUITES = ("lab", "conformance", "stateful", "crash", "compat")
 
 #: A whole run that takes longer is stopped: a test hangs, and nothing after it would be told.
-DEADLINE_SECONDS = float(os.environ.get("DEV_TEST_SECONDS", "4800"))
-QUICK = ["-m", "not slow and not lab"]
+DEADLINE_SECONDS = float(os.environ.get("DEV_TEST_SECONDS", "4500"))
+FAST = ["-m", "not slow and not lab"]
+QUICK = [*FAST, "--hypothesis-profile=quick"]
 
 
 class Suite(NamedTuple):
@@ -64,12 +65,12 @@ def suites(arguments: list[str]) -> list[Suite]:
     quick = "--quick" in arguments
     rest = [one for one in arguments if one != "--quick"]
     if any((CHECKOUT / one.split("::")[0]).exists() for one in rest if not one.startswith("-")):
-        return [Suite("chosen", QUICK * quick + rest)]
+        return [Suite("chosen", [*QUICK, *rest] if quick else rest)]
     rooms = [f"tests/{name}" for name in folders() if name not in SUITES]
     if quick:
         return [Suite("quick", [*QUICK, *rooms, *rest])]
     plan = [
-        Suite("units", [*QUICK, *rooms, *rest]),
+        Suite("units", [*FAST, *rooms, *rest]),
         Suite("units, slow and on servers", ["-m", "slow or lab", *rooms, *rest]),
     ]
     return plan + [Suite(name, [f"tests/{name}", *rest]) for name in SUITES if name in folders()]

@@ -14,8 +14,13 @@ packages_missing() { # PROGRAM=PACKAGE...
 }
 
 packages_for_service() { # required|wished
-    install_packages "$(packages_missing qemu-img=qemu-utils qemu-storage-daemon=qemu-system-common \
-        nbdfuse=libnbd-bin fusermount3=fuse3 mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs losetup=mount)" "$1"
+    local programs="qemu-img=qemu-utils qemu-storage-daemon=qemu-system-common nbdfuse=libnbd-bin
+        fusermount3=fuse3 mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs losetup=mount" left
+    # shellcheck disable=SC2086
+    install_packages "$(packages_missing $programs)" "$1"
+    # shellcheck disable=SC2086
+    left=$(packages_missing $programs)
+    [ -z "$left" ] || [ "$1" = wished ] || fail "installed, and yet their programs are missing: $left"
 }
 
 packages_for_tests() { # required|wished
