@@ -54,6 +54,12 @@ def get(tx: Tx, id: str, project_id: str | None) -> Operation:
     return found
 
 
+def find_running(tx: Tx, id: str) -> str | None:
+    """The kind of an operation that has not finished; None when it has, or never was."""
+    row = tx.row(select(operations.c.kind).where(operations.c.id == id))
+    return None if row is None else str(row.kind)
+
+
 def page(
     tx: Tx, *, project_id: str | None, resource_id: str | None = None, state: str | None = None, kind: str | None = None,
     limit: int = 100, marker: str | None = None,

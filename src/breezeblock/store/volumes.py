@@ -84,7 +84,7 @@ def page(tx: Tx, query: PageQuery, *, hide_migration_targets: bool = False) -> l
         attached = [row[0] for row in rows if row[_ATTACHED] != "detached"]
         if attached:
             found = attachment_rows.of_volumes(tx, attached)
-            return [Volume(*row, *(found.get(row[0], ()),)) for row in rows]
+            return [Volume(*(*row, found.get(row[0], ()))) for row in rows]
     return [Volume(*row) for row in rows]
 
 
@@ -155,6 +155,14 @@ def begin(
     return int(done.rowcount) == 1
 
 
+def allows(
+    tx: Tx, id: str, verb: str, *, force: bool = False, where: Sequence[ColumnElement[bool]] = ()
+) -> bool:
+    """Would the verb start now? For verbs that do not change the status; the caller has locked the row."""
+    allowed = volumes.c.status.in_(states.allowed(states.VOLUME_MOVES[verb], force=force))
+    return tx.row(select(volumes.c.id).where(volumes.c.id == id, allowed, *where)) is not None
+
+
 def settle(tx: Tx, id: str, status: str, **values: Any) -> None:
     """The end of a verb: its resting status (states.BACK: the one before; states.BY_ATTACHMENTS: in-use when something is attached)."""
     wanted: Any = status
@@ -189,6 +197,10 @@ def attach_status_of(tx: Tx, id: str) -> str:
 
 def mig_free() -> ColumnElement[bool]:
     return or_(volumes.c.migration_status.is_(None), volumes.c.migration_status.in_(sorted(states.MIGRATION_FREE)))
+
+
+def detached() -> ColumnElement[bool]:
+    return volumes.c.attach_status != "attached"
 
 
 def no_snapshots() -> ColumnElement[bool]:

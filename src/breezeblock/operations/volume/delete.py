@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Delete a volume, with its snapshots when asked (cascade).
+
+    remove    Effect  backend  pivot: snapshots first, then the volume's object; absent is success
+    forget    Change           rows and charges go
+
+A backend that says Busy leaves everything as it was (status back to available, with a message); another failure after the pivot ends in
+`error_deleting`. A volume that was never placed is gone with the request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from breezeblock.drivers.driver import Kind
+from breezeblock.flow.task import Change, Effect, Flow, Work
+from breezeblock.model.errors import Busy, WrongStatus
+from breezeblock.model.identity import Caller
+from breezeblock.model.status import VOLUME_MOVES
+from breezeblock.model.units import GiB
+from breezeblock.model.volume import Volume
+from breezeblock.operations.ports import backend, object_of
+from breezeblock.operations.submit import backend_queue, new_id, refuse_pinned, submit, volume_key
+from breezeblock.store import history, messages, pools, quotas, snapshots, volumes
+from breezeblock.store import keys as key_rows
+from breezeblock.store.transaction import Tx
+
+
+def delete(tx: Tx, caller: Caller, volume_id: str, *, cascade: bool = False, force: bool = False) -> str | None:
+    """The operation's id; None when the volume is already gone. Raises NotFound, WrongStatus, Pinned."""
+    project = None if caller.is_admin else caller.project_id
+    volume = volumes.lock(tx, volume_id, project)
+    if force:
+        _end_holder(tx, volume)
+    children = snapshots.of_volume(tx, volume_id)
+    operation = new_id()
+    conditions = [volumes.mig_free(), volumes.detached()]
+    if not cascade:
+        conditions.append(volumes.no_snapshots())
+    if not volumes.begin(tx, volume_id, "delete", project_id=project, operation_id=operation, force=force, where=conditions):
+        raise _refused(volume, len(children), cascade)
+    refuse_pinned(tx, "volume", volume_id)
+    for child in children:
+        if not snapshots.begin(tx, child.id, "delete", operation_id=operation, force=force):
+            raise snapshots.refuse(child, "delete")
+        refuse_pinned(tx, "snapshot", child.id)
+    if volume.backend_id is None:
+        _forget_rows(tx, volume_id, [child.id for child in children])
+        return None
+    args = {
+        "volume_id": volume_id, "backend_id": volume.backend_id, "queue": backend_queue(tx, volume.backend_id), "size": volume.size * GiB,
+        "object": volume.object_json,
+        "snapshots": [{"id": c.id, "object": c.object_json, "size": c.size * GiB} for c in reversed(children)],
+    }
+    submit(
+        tx, FLOW, caller, id=operation, resource_type="volume", resource_id=volume_id, project_id=volume.project_id, queue=args["queue"],
+        args=args, keys={volume_key(volume_id): True},
+    )
+    return operation
+
+
+def _end_holder(tx: Tx, volume: Volume) -> None:
+    """A forced delete takes the volume from the operation that holds it: that one is ended (its owner is fenced off), and what it made
+    is found by name and removed by this delete. An operation on another host's devices is not ended but named."""
+    if volume.operation_id is None:
+        return
+    holder = history.find_running(tx, volume.operation_id)
+    if holder is None:
+        return
+    if not holder.startswith("volume."):
+        raise WrongStatus(
+            f"Invalid volume: operation {volume.operation_id} ({holder}) is at work on volume {volume.id}", needed="no running attach or detach",
+            had=holder, remedy="Cancel that operation first.",
+        )
+    history.finish(tx, volume.operation_id, "failed", {"code": "lost.fenced", "message": "ended by a forced delete"})
+    key_rows.release(tx, volume.operation_id)
+
+
+def _refused(volume: Volume, children: int, cascade: bool) -> WrongStatus:
+    error = volumes.refuse(volume, "delete")
+    if children and not cascade:
+        error.message = f"Invalid volume: Volume {volume.id} still has {children} dependent snapshots"
+        error.remedy = "Delete the snapshots first, or delete with cascade."
+    return error
+
+
+# -- tasks -------------------------------------------------------------------------------------------------------------------------
+
+
+def _remove(work: Work, intent: Any) -> None:
+    args = work.args
+    driver = backend(work.ports, args["backend_id"]).driver
+    for child in args["snapshots"]:
+        work.call.check()
+        driver.delete(object_of(driver, child["id"], Kind.SNAPSHOT, child["object"], child["size"], args["volume_id"]), work.call)
+    driver.delete(object_of(driver, args["volume_id"], Kind.VOLUME, args["object"], args["size"]), work.call)
+
+
+def _forget(tx: Tx, work: Work) -> None:
+    _forget_rows(tx, work.args["volume_id"], [child["id"] for child in work.args["snapshots"]])
+
+
+def _forget_rows(tx: Tx, volume_id: str, children: list[str]) -> None:
+    for child in children:
+        quotas.discharge(tx, child)
+        snapshots.remove(tx, child)
+    quotas.discharge(tx, volume_id)
+    pools.forget(tx, volume_id)
+    volumes.remove(tx, volume_id)
+
+
+def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
+    busy = error.get("code") == Busy.code
+    volumes.settle(tx, work.args["volume_id"], "available" if busy else VOLUME_MOVES["delete"].failed)
+    for child in work.args["snapshots"]:
+        snapshots.settle(tx, child["id"], "available" if busy else "error_deleting")
+    messages.tell(
+        tx, project_id=work.project_id, request_id=None, resource_type="VOLUME", resource_id=work.args["volume_id"],
+        event_id="VOLUME_VOLUME_010_006", text=f"delete volume: {error.get('message')} {error.get('remedy', '')}",
+    )
+
+
+FLOW = Flow(
+    kind="volume.delete",
+    tasks=(Effect("remove", _remove, queue=lambda work: str(work.args["queue"])), Change("forget", _forget)),
+    pivot="remove",
+    stuck=_stuck,
+)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Extend a volume, attached or not.
+
+    room      Change  scheduler  the volume's own pool must have room for the difference; reserve it
+    grow      Effect  backend    pivot: the object grows (an attached one through the process that holds it)
+    tell      Effect  backend    whoever uses the export learns the new size; a failure here is a finding, not a failed extend
+    settle    Change             size and charge become the new ones
+
+The difference is charged when the request is accepted and folded in or taken back with the row. Nothing shrinks, so there is no undo
+of `grow`: a failure there ends in `error_extending`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from breezeblock.drivers.driver import Kind
+from breezeblock.flow.task import Change, Effect, Flow, Work
+from breezeblock.model.errors import BadSize, Error, Unsupported, WrongStatus
+from breezeblock.model.identity import Caller
+from breezeblock.model.observation import Found, Observation
+from breezeblock.model.status import BY_ATTACHMENTS, VOLUME_MOVES
+from breezeblock.model.units import GiB
+from breezeblock.operations.placement import place, settle
+from breezeblock.operations.ports import Exported, backend, live_port, object_of
+from breezeblock.operations.submit import SCHEDULER, backend_queue, new_id, refuse_pinned, submit, volume_key
+from breezeblock.scheduler.request import PlacementRequest
+from breezeblock.store import attachments, messages, pools, quotas, types, volumes
+from breezeblock.store.transaction import Tx
+
+
+def extend(tx: Tx, caller: Caller, volume_id: str, new_size: int, *, attached_allowed: bool) -> str:
+    """`new_size` in GiB. Returns the operation's id. Raises NotFound, BadSize, WrongStatus, Unsupported, OverQuota."""
+    project = None if caller.is_admin else caller.project_id
+    volume = volumes.lock(tx, volume_id, project)
+    verb = "extend_attached" if attached_allowed and volume.status == "in-use" else "extend"
+    operation = new_id()
+    if not volumes.begin(tx, volume_id, verb, project_id=project, operation_id=operation):
+        raise volumes.refuse(volume, verb)
+    refuse_pinned(tx, "volume", volume_id)
+    if new_size <= volume.size:
+        raise BadSize(
+            f"Invalid input received: New size for extend must be greater than current size. (current: {volume.size}, extended: {new_size})",
+            needed=f"more than {volume.size} GiB", had=f"{new_size} GiB",
+        )
+    if volume.backend_id is None:
+        raise WrongStatus(f"Invalid volume: volume {volume_id} was never placed", needed="a volume on a backend", had="none")
+    row = pools.backend(tx, volume.backend_id)
+    if verb == "extend_attached" and row is not None and not msgspec.json.decode(row.capabilities).get("online_extend"):
+        raise Unsupported(
+            "this backend cannot grow a volume that is attached", remedy="Detach the volume, extend it, and attach it again."
+        )
+    kind = types.get(tx, volume.volume_type_id) if volume.volume_type_id else types.default(tx)
+    more = new_size - volume.size
+    bound = kind.extra_specs.get("provisioning:max_vol_size")
+    if bound and bound.isdigit() and new_size > int(bound):
+        raise BadSize(f"Invalid input received: type {kind.name} allows at most {bound} GiB", needed=f"at most {bound} GiB", had=new_size)
+    quotas.charge(
+        tx, volume.project_id, volume_id, {"gigabytes": more, f"gigabytes_{kind.name}": more}, reason="extend", size=new_size
+    )
+    args = {
+        "volume_id": volume_id, "backend_id": volume.backend_id, "queue": backend_queue(tx, volume.backend_id), "host": volume.host,
+        "old_size": volume.size * GiB, "size": new_size * GiB, "type": kind.name, "extra_specs": kind.extra_specs,
+        "attached": verb == "extend_attached",
+    }
+    submit(
+        tx, FLOW, caller, id=operation, resource_type="volume", resource_id=volume_id, project_id=volume.project_id, queue=SCHEDULER,
+        args=args, keys={volume_key(volume_id): True},
+    )
+    return operation
+
+
+# -- tasks -------------------------------------------------------------------------------------------------------------------------
+
+
+def _room(tx: Tx, work: Work) -> None:
+    args = work.args
+    request = PlacementRequest(
+        volume_id=args["volume_id"], size=args["old_size"], new_size=args["size"], operation="extend_volume", project_id=work.project_id,
+        type_name=args["type"], extra_specs=args["extra_specs"], only_on=args["host"], attached=args["attached"],
+    )
+    place(tx, work, request, work.ports.policy)
+
+
+def _no_room(tx: Tx, work: Work, result: Any) -> None:
+    settle(tx, work, gone=True)
+
+
+def _queue(work: Work) -> str:
+    return str(work.args["queue"])
+
+
+def _observe(work: Work, intent: Any) -> Observation[Any]:
+    driver = backend(work.ports, work.args["backend_id"]).driver
+    seen = driver.find(driver.name(work.args["volume_id"], Kind.VOLUME))
+    if seen.found is Found.DONE and seen.value is not None and seen.value.size < work.args["size"]:
+        return Observation.not_done()
+    return Observation(seen.found, None if seen.value is None else msgspec.to_builtins(seen.value), seen.detail)
+
+
+def _grow(work: Work, intent: Any) -> Any:
+    volume, exported = _there(work)
+    home = backend(work.ports, work.args["backend_id"])
+    obj = object_of(home.driver, volume.id, Kind.VOLUME, volume.object_json, volume.size * GiB)
+    return msgspec.to_builtins(home.driver.extend(obj, work.args["size"], live_port(home, exported), work.call))
+
+
+def _tell(work: Work, intent: Any) -> Any:
+    _, exported = _there(work)
+    if not exported:
+        return None
+    known = msgspec.json.decode(exported, type=Exported)
+    try:
+        backend(work.ports, work.args["backend_id"]).targets[known.target].resized(known.export, work.args["size"], work.call)
+    except Error as error:
+        if error.transient:
+            raise
+        return {"finding": str(error)}
+    return {"told": known.export.name}
+
+
+def _there(work: Work) -> tuple[Any, str]:
+    id = work.args["volume_id"]
+    return work.ports.read(lambda tx: (volumes.get(tx, id), attachments.export_of(tx, id)))  # type: ignore[no-any-return]
+
+
+def _settle(tx: Tx, work: Work) -> None:
+    id, size = work.args["volume_id"], work.args["size"]
+    settle(tx, work)
+    quotas.fold(tx, id, "extend")
+    values: dict[str, Any] = {"size": size // GiB}
+    if work.results["grow"] is not None:
+        values["object"] = msgspec.json.encode(work.results["grow"]).decode()
+    volumes.settle(tx, id, BY_ATTACHMENTS, **values)
+    told = work.results.get("tell") or {}
+    if "finding" in told:
+        messages.find_out(tx, id, work.operation, "export.not-resized", told["finding"])
+
+
+def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
+    _take_back(tx, work, VOLUME_MOVES["extend"].undone, error)
+
+
+def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
+    settle(tx, work)
+    _take_back(tx, work, VOLUME_MOVES["extend"].failed, error)
+
+
+def _take_back(tx: Tx, work: Work, status: str, error: dict[str, Any]) -> None:
+    quotas.discharge(tx, work.args["volume_id"], reason="extend")
+    volumes.settle(tx, work.args["volume_id"], status)
+    messages.tell(
+        tx, project_id=work.project_id, request_id=None, resource_type="VOLUME", resource_id=work.args["volume_id"],
+        event_id="VOLUME_VOLUME_007_011", text=f"extend volume: {error.get('message')} {error.get('remedy', '')}",
+    )
+
+
+FLOW = Flow(
+    kind="volume.extend",
+    tasks=(
+        Change("room", _room, revert=_no_room, queue=lambda work: SCHEDULER),
+        Effect("grow", _grow, observe=_observe, queue=_queue),
+        Effect("tell", _tell, queue=_queue),
+        Change("settle", _settle),
+    ),
+    pivot="grow",
+    undone=_undone,
+    stuck=_stuck,
+)
