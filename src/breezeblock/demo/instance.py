@@ -126,9 +126,14 @@ class Instance:
 _COMMAND = (sys.executable, "-m", "breezeblock.cli")
 
 
+#: What could lead the command to another service than ours.
+_SETTINGS = frozenset(
+    {"BREEZEBLOCK_ENDPOINT", "BREEZEBLOCK_TOKEN", "BREEZEBLOCK_PROJECT", "BREEZEBLOCK_DATA"}
+)
+
+
 def _without_settings() -> dict[str, str]:
-    """The caller's environment without what could lead the command to another service."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("BREEZEBLOCK_")}
+    return {key: value for key, value in os.environ.items() if key not in _SETTINGS}
 
 
 def _reason(error: Mapping[str, Any], status: int) -> Ended:

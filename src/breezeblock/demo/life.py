@@ -43,7 +43,6 @@ class Life:
         self.snapshots: dict[str, str] = {}
         #: What must be found in which volume.
         self.expected: dict[str, Seen] = {}
-        self.writing = False
 
     # What steps do with it -----------------------------------------------------------------------
 
@@ -58,22 +57,25 @@ class Life:
 
     def attach(self, name: str, *, new: bool = False) -> str:
         """`attach`, and the content gets at it; where it is."""
-        found = self.ask("attach", self.volumes[name])["attachment"]
-        reached = str(
+        found = self.ask("attach", self.volumes[name], *self.content.attach_options(name, new=new))[
+            "attachment"
+        ]
+        reached = (
             found.get("device")
             if isinstance(self.content, Mounted)
             else found.get("uri") or found.get("device")
         )
-        self.content.attached(name, reached, new=new)
-        return reached
+        self.content.attached(name, str(reached))
+        return str(reached)
 
     def detach(self, name: str) -> None:
-        self.content.released(name)
-        self.ask("detach", self.volumes[name])
+        self.ask("detach", self.volumes[name], *self.content.detach_options())
+        self.content.detached(name)
 
-    def delete(self, name: str) -> None:
-        self.ask("volume", "delete", self.volumes[name])
-        del self.volumes[name]
+    def delete(self, name: str) -> str:
+        """With its snapshots; the id that is gone."""
+        self.ask("volume", "delete", self.volumes[name], "--cascade")
+        return self.volumes.pop(name)
 
     def verify(self, name: str, against: str) -> Seen:
         """Reads everything in the volume and compares it with what is expected of `against`."""
@@ -126,7 +128,8 @@ class Life:
         if self.instance.running:
             self._delete_everything()
         self.instance.stop()
-        left = traces.remove(self.instance.data, self.folder)
+        # A given data folder may hold other people's attached disks: only our own folder is swept.
+        left = traces.remove(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
         return left + ([f"folder {self.folder}"] if self.folder.exists() else [])
 

@@ -94,7 +94,6 @@ def extend(life: Life) -> Done:
 
 def crash(life: Life) -> Done:
     life.content.start_writing(DISK)
-    life.writing = True
     time.sleep(BEFORE)
     life.instance.kill()
     time.sleep(AWAY)
@@ -102,7 +101,6 @@ def crash(life: Life) -> Done:
     status = life.ask("volume", "show", life.volumes[DISK])["volume"]["status"]
     time.sleep(AFTER)
     written = life.content.stop_writing(DISK)
-    life.writing = False
     if written.errors:
         raise RuntimeError(f"the writer met an I/O error: {written.errors[0]}")
     if status != "in-use":
@@ -123,16 +121,17 @@ def detach(life: Life) -> Done:
 
 
 def delete(life: Life) -> Done:
-    # The oldest first: what was made from it must not need it.
-    for name in list(life.volumes):
-        life.ask("volume", "delete", life.volumes[name], "--cascade")
-        del life.volumes[name]
-    life.snapshots.clear()
+    # The original first: what was made from it must not need it.
+    gone = {life.delete(DISK), life.snapshots.pop("first")}
+    life.attach("clone")
+    seen = life.verify("clone", "changed")
+    life.detach("clone")
+    gone |= {life.delete(name) for name in list(life.volumes)}
     left = [*life.ask("volume", "list")["volumes"], *life.ask("snapshot", "list")["snapshots"]]
-    mine = [item for item in left if item["name"] in (DISK, "from-snapshot", "clone", "first")]
-    if mine:
-        raise RuntimeError(f"still there: {', '.join(item['id'] for item in mine)}")
-    return Done(note="3 volumes and 1 snapshot")
+    still = [item["id"] for item in left if item["id"] in gone]
+    if still:
+        raise RuntimeError(f"deleted and still there: {', '.join(still)}")
+    return Done(seen.bytes, "the clone verified once more after its origin was gone")
 
 
 STEPS: list[tuple[str, Step]] = [
