@@ -74,8 +74,8 @@ def choose_target(backend: Backend, reach: Reach, connector: Mapping[str, Any], 
         if target.accepts(reach) and (target.capabilities.remote or here):
             return name
     raise Unsupported(
-        "no target can export this volume to that host", needed=f"a target for {type(reach).__name__}" + ("" if here else ", reachable remotely"),
-        had=", ".join(backend.targets) or "no target", remedy="Configure the nbd target for this backend.",
+        "no target can export this volume to that host",
+        needed=f"a target for {type(reach).__name__}" + ("" if here else ", reachable remotely"), had=", ".join(backend.targets) or "no target", remedy="Configure the nbd target for this backend.",
     )
 
 

@@ -53,13 +53,13 @@ def create(tx: Tx, caller: Caller, wanted: CreateSnapshot) -> tuple[Snapshot, st
             "volume_type_id": volume.volume_type_id, "metadata": encode(dict(wanted.metadata)), "operation_id": operation,
         },
     )
-    args = {
+    args: dict[str, Any] = {
         "snapshot_id": id, "volume_id": volume.id, "backend_id": volume.backend_id, "queue": backend_queue(tx, str(volume.backend_id)),
         "size": volume.size * GiB,
     }
     submit(
         tx, FLOW, caller, id=operation, resource_type="snapshot", resource_id=id, project_id=volume.project_id, queue=args["queue"],
-        args=args, keys={volume_key(volume.id): True, f"pin/volume/{volume.id}": False},
+        args=args, keys={volume_key(volume.id): True},
     )
     return snapshots.get(tx, id), operation
 

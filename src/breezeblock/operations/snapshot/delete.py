@@ -33,13 +33,13 @@ def delete(tx: Tx, caller: Caller, snapshot_id: str, *, force: bool = False) -> 
         quotas.discharge(tx, snapshot_id)
         snapshots.remove(tx, snapshot_id)
         return None
-    args = {
+    args: dict[str, Any] = {
         "snapshot_id": snapshot_id, "volume_id": volume.id, "backend_id": volume.backend_id, "queue": backend_queue(tx, volume.backend_id),
         "size": snapshot.size * GiB, "object": snapshot.object_json,
     }
     submit(
         tx, FLOW, caller, id=operation, resource_type="snapshot", resource_id=snapshot_id, project_id=snapshot.project_id,
-        queue=args["queue"], args=args, keys={volume_key(volume.id): True, f"pin/volume/{volume.id}": False},
+        queue=args["queue"], args=args, keys={volume_key(volume.id): True},
     )
     return operation
 

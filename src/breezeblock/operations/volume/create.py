@@ -82,9 +82,9 @@ def create(tx: Tx, caller: Caller, wanted: CreateVolume) -> tuple[Volume, str]:
         keys[f"pin/snapshot/{snapshot.id}"] = False
     if source is not None:
         keys |= {f"pin/volume/{source.id}": False, volume_key(source.id): True}
-    args = {
-        "volume_id": id, "size": size * GiB, "type": kind.name, "extra_specs": kind.extra_specs, "zone": zone, "snapshot_id": wanted.snapshot_id,
-        "source_volid": wanted.source_volid, "hints": dict(wanted.hints),
+    args: dict[str, Any] = {
+        "volume_id": id, "size": size * GiB, "type": kind.name, "extra_specs": kind.extra_specs, "zone": zone,
+        "snapshot_id": wanted.snapshot_id, "source_volid": wanted.source_volid, "hints": dict(wanted.hints),
     }
     submit(
         tx, FLOW, caller, id=operation, resource_type="volume", resource_id=id, project_id=caller.project_id, queue=SCHEDULER, args=args,

@@ -46,7 +46,7 @@ def delete(tx: Tx, caller: Caller, volume_id: str, *, cascade: bool = False, for
     if volume.backend_id is None:
         _forget_rows(tx, volume_id, [child.id for child in children])
         return None
-    args = {
+    args: dict[str, Any] = {
         "volume_id": volume_id, "backend_id": volume.backend_id, "queue": backend_queue(tx, volume.backend_id), "size": volume.size * GiB,
         "object": volume.object_json,
         "snapshots": [{"id": c.id, "object": c.object_json, "size": c.size * GiB} for c in reversed(children)],
@@ -68,8 +68,8 @@ def _end_holder(tx: Tx, volume: Volume) -> None:
         return
     if not holder.startswith("volume."):
         raise WrongStatus(
-            f"Invalid volume: operation {volume.operation_id} ({holder}) is at work on volume {volume.id}", needed="no running attach or detach",
-            had=holder, remedy="Cancel that operation first.",
+            f"Invalid volume: operation {volume.operation_id} ({holder}) is at work on volume {volume.id}",
+            needed="no running attach or detach", had=holder, remedy="Cancel that operation first.",
         )
     history.finish(tx, volume.operation_id, "failed", {"code": "lost.fenced", "message": "ended by a forced delete"})
     key_rows.release(tx, volume.operation_id)

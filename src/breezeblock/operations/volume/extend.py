@@ -24,7 +24,7 @@ from breezeblock.model.status import BY_ATTACHMENTS, VOLUME_MOVES
 from breezeblock.model.units import GiB
 from breezeblock.operations.placement import place, settle
 from breezeblock.operations.ports import Exported, backend, live_port, object_of
-from breezeblock.operations.submit import SCHEDULER, backend_queue, new_id, refuse_pinned, submit, volume_key
+from breezeblock.operations.submit import SCHEDULER, backend_queue, new_id, submit, volume_key
 from breezeblock.scheduler.request import PlacementRequest
 from breezeblock.store import attachments, messages, pools, quotas, types, volumes
 from breezeblock.store.transaction import Tx
@@ -38,7 +38,6 @@ def extend(tx: Tx, caller: Caller, volume_id: str, new_size: int, *, attached_al
     operation = new_id()
     if not volumes.begin(tx, volume_id, verb, project_id=project, operation_id=operation):
         raise volumes.refuse(volume, verb)
-    refuse_pinned(tx, "volume", volume_id)
     if new_size <= volume.size:
         raise BadSize(
             f"Invalid input received: New size for extend must be greater than current size. (current: {volume.size}, extended: {new_size})",
@@ -59,7 +58,7 @@ def extend(tx: Tx, caller: Caller, volume_id: str, new_size: int, *, attached_al
     quotas.charge(
         tx, volume.project_id, volume_id, {"gigabytes": more, f"gigabytes_{kind.name}": more}, reason="extend", size=new_size
     )
-    args = {
+    args: dict[str, Any] = {
         "volume_id": volume_id, "backend_id": volume.backend_id, "queue": backend_queue(tx, volume.backend_id), "host": volume.host,
         "old_size": volume.size * GiB, "size": new_size * GiB, "type": kind.name, "extra_specs": kind.extra_specs,
         "attached": verb == "extend_attached",

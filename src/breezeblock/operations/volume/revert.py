@@ -17,7 +17,7 @@ from breezeblock.model.identity import Caller
 from breezeblock.model.status import SNAPSHOT_MOVES, VOLUME_MOVES
 from breezeblock.model.units import GiB
 from breezeblock.operations.ports import backend, object_of
-from breezeblock.operations.submit import backend_queue, new_id, refuse_pinned, submit, volume_key
+from breezeblock.operations.submit import backend_queue, new_id, submit, volume_key
 from breezeblock.store import messages, snapshots, volumes
 from breezeblock.store.transaction import Tx
 
@@ -42,10 +42,9 @@ def revert(tx: Tx, caller: Caller, volume_id: str, snapshot_id: str | None) -> s
     operation = new_id()
     if not volumes.begin(tx, volume_id, "revert", project_id=project, operation_id=operation):
         raise Conflict(str(volumes.refuse(volume, "revert")))
-    refuse_pinned(tx, "volume", volume_id)
     if not snapshots.begin(tx, snapshot.id, "revert", operation_id=operation):
         raise Conflict(str(snapshots.refuse(snapshot, "revert")))
-    args = {
+    args: dict[str, Any] = {
         "volume_id": volume_id, "snapshot_id": snapshot.id, "backend_id": volume.backend_id,
         "queue": backend_queue(tx, str(volume.backend_id)), "size": volume.size * GiB, "object": volume.object_json,
         "snapshot_object": snapshot.object_json,

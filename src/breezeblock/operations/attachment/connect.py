@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Give an attachment its connection: the volume is exported and the connector's host let in.
+
+    export    Effect  backend  export and admit (undo: take both back)
+    record    Change           connection info on the attachment; attaching
+
+The caller waits for this operation; a repeated request for the same attachment joins the running one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from breezeblock.flow.task import Change, Flow, Work
+from breezeblock.model.errors import BadRequest, Conflict
+from breezeblock.model.identity import Caller
+from breezeblock.operations.attachment.create import resolve_mode
+from breezeblock.operations.attachment.exporting import EXPORT, Admitted
+from breezeblock.operations.ports import encode
+from breezeblock.operations.submit import INTERACTIVE, backend_queue, new_id, submit, volume_key
+from breezeblock.store import attachments, history, messages, volumes
+from breezeblock.store.transaction import Tx
+
+
+def connect(tx: Tx, caller: Caller, attachment_id: str, connector: Mapping[str, Any]) -> str:
+    """The operation to wait for. Raises NotFound, BadRequest (connector), Conflict (another connection), WrongStatus."""
+    if not connector:
+        raise BadRequest("Invalid input received: the connector is empty", needed="a connector with host and protocol facts")
+    project = None if caller.is_admin else caller.project_id
+    attachment = attachments.get(tx, attachment_id, project)
+    volume = volumes.lock(tx, attachment.volume_id)
+    if attachment.operation_id and history.find_running(tx, attachment.operation_id) == FLOW.kind:
+        return attachment.operation_id
+    if volume.status.startswith("error") or volume.backend_id is None:
+        raise Conflict(str(volumes.refuse(volume, "attachment_connect")))
+    others = [a for a in volume.attachments if a.id != attachment_id and a.connection_json]
+    if others and not volume.multiattach:
+        raise Conflict(
+            f"Volume {volume.id} is already connected by attachment {others[0].id}", needed="a volume without a connection, or multiattach",
+            had=f"attachment {others[0].id}",
+        )
+    operation = new_id()
+    mode = attachment.attach_mode if attachment.attach_mode != "null" else str(connector.get("mode") or "null")
+    attachments.write(tx, attachment_id, operation_id=operation)
+    args: dict[str, Any] = {
+        "attachment_id": attachment_id, "volume_id": volume.id, "backend_id": volume.backend_id,
+        "queue": backend_queue(tx, volume.backend_id), "connector": dict(connector),
+        "mode": resolve_mode(volume, mode if mode != "null" else None),
+    }
+    submit(
+        tx, FLOW, caller, id=operation, resource_type="attachment", resource_id=attachment_id, project_id=volume.project_id,
+        queue=args["queue"], args=args, keys={volume_key(volume.id): True}, lane=INTERACTIVE,
+    )
+    return operation
+
+
+def record_connection(tx: Tx, work: Work) -> None:
+    """What `export` returned goes to the attachment; connection info is flat there, as the API shows it."""
+    args, admitted = work.args, msgspec.convert(work.results["export"], Admitted)
+    connector: Mapping[str, Any] = args["connector"]
+    mode = args["mode"] if args["mode"] != "null" else "rw"
+    flat = {"driver_volume_type": admitted.connection["driver_volume_type"], **admitted.connection["data"]}
+    attachments.write(
+        tx, args["attachment_id"], connector=encode(connector), connection=encode(flat | {"attachment_id": args["attachment_id"]}),
+        export=encode(admitted.exported), attached_host=connector.get("host"), mountpoint=connector.get("mountpoint") or "na",
+        attach_time=tx.now, attach_mode=mode, attach_status="attaching", operation_id=None,
+    )
+
+
+def _record(tx: Tx, work: Work) -> None:
+    record_connection(tx, work)
+    volumes.begin(tx, work.args["volume_id"], "attachment_connect")
+
+
+def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
+    attachments.write(tx, work.args["attachment_id"], attach_status="error_attaching", operation_id=None)
+    tell_attach_failed(tx, work, error)
+
+
+def tell_attach_failed(tx: Tx, work: Work, error: dict[str, Any]) -> None:
+    messages.tell(
+        tx, project_id=work.project_id, request_id=None, resource_type="VOLUME", resource_id=work.args["volume_id"],
+        event_id="VOLUME_VOLUME_002_001", text=f"attach volume: {error.get('message')} {error.get('remedy', '')}",
+    )
+
+
+FLOW = Flow(kind="attachment.connect", tasks=(EXPORT, Change("record", _record)), undone=_undone)

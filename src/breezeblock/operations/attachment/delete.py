@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""End an attachment.
+
+    unexport  Effect  backend  pivot: take the admission back, end the export when nobody shares it
+    forget    Change           the row goes; what remains attached decides the volume's status
+
+An attachment that was never connected is gone with the request. An export that somebody still holds open is Busy: nothing is changed and
+the sessions are named (the consumer disconnects first; only a forced detach cuts it)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from breezeblock.flow.task import Change, Flow, Work
+from breezeblock.model import status as states
+from breezeblock.model.errors import Busy
+from breezeblock.model.identity import Caller
+from breezeblock.operations.attachment.exporting import UNEXPORT
+from breezeblock.operations.submit import INTERACTIVE, backend_queue, new_id, submit, volume_key
+from breezeblock.store import attachments, history, messages, volumes
+from breezeblock.store.transaction import Tx
+
+
+def delete(tx: Tx, caller: Caller, attachment_id: str, *, force: bool = False) -> str | None:
+    """The operation to wait for; None when it is already gone. Raises NotFound."""
+    attachment = attachments.get(tx, attachment_id, None if caller.is_admin else caller.project_id)
+    volume = volumes.lock(tx, attachment.volume_id)
+    if attachment.operation_id and history.find_running(tx, attachment.operation_id) == FLOW.kind:
+        return attachment.operation_id
+    if not attachment.connection_json and attachment.attach_status != "error_attaching":
+        forget(tx, attachment_id, volume.id)
+        return None
+    operation = new_id()
+    attachments.write(tx, attachment_id, operation_id=operation)
+    args: dict[str, Any] = {
+        "attachment_id": attachment_id, "volume_id": volume.id, "backend_id": volume.backend_id, "force": force,
+        "queue": backend_queue(tx, str(volume.backend_id)), "connector": attachment.connector,
+    }
+    submit(
+        tx, FLOW, caller, id=operation, resource_type="attachment", resource_id=attachment_id, project_id=volume.project_id,
+        queue=args["queue"], args=args, keys={volume_key(volume.id): True}, lane=INTERACTIVE,
+    )
+    return operation
+
+
+def forget(tx: Tx, attachment_id: str, volume_id: str) -> None:
+    """Remove the row and settle the volume by what remains."""
+    attachments.remove(tx, attachment_id)
+    volume = volumes.get(tx, volume_id)
+    attached = volumes.attach_status_of(tx, volume_id)
+    if (volume.migration_status and volume.migration_status not in states.MIGRATION_FREE) or volume.status == "uploading" or volume.status.startswith("error"):
+        volumes.write(tx, volume_id, attach_status=attached)
+    else:
+        volumes.settle(tx, volume_id, states.BY_ATTACHMENTS, attach_status=attached)
+
+
+def _forget(tx: Tx, work: Work) -> None:
+    forget(tx, work.args["attachment_id"], work.args["volume_id"])
+
+
+def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
+    """Busy: as before. Anything else: error_detaching, for an operator."""
+    args = work.args
+    if error.get("code") == Busy.code:
+        attachments.write(tx, args["attachment_id"], operation_id=None)
+    else:
+        attachments.write(tx, args["attachment_id"], attach_status="error_detaching", operation_id=None)
+    volume = volumes.get(tx, args["volume_id"])
+    if volume.status == "detaching":
+        volumes.settle(tx, args["volume_id"], states.VOLUME_MOVES["roll_detaching"].done)
+    messages.tell(
+        tx, project_id=work.project_id, request_id=None, resource_type="VOLUME", resource_id=args["volume_id"],
+        event_id="VOLUME_VOLUME_002_001", text=f"detach volume: {error.get('message')} {error.get('remedy', '')}",
+    )
+
+
+FLOW = Flow(kind="attachment.delete", tasks=(UNEXPORT, Change("forget", _forget)), pivot="unexport", stuck=_stuck)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Detach a volume from the host of an agent.
+
+    disconnect  Effect  host     flush, remove the device, see that it is gone; Busy (mounted) leaves everything as it was
+    unexport    Effect  backend  pivot: end the export
+    forget      Change           the attachment's row goes"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from breezeblock.flow.task import Change, Flow, Work
+from breezeblock.model.errors import Conflict, NotFound
+from breezeblock.model.identity import Caller
+from breezeblock.model.status import VOLUME_MOVES
+from breezeblock.operations.attachment.delete import forget
+from breezeblock.operations.attachment.exporting import UNEXPORT
+from breezeblock.operations.host.connecting import DISCONNECT
+from breezeblock.operations.submit import INTERACTIVE, agent_queue, backend_queue, new_id, submit, volume_key
+from breezeblock.store import attachments, history, messages, volumes
+from breezeblock.store.transaction import Tx
+
+
+def detach(
+    tx: Tx, caller: Caller, *, volume_id: str | None = None, attachment_id: str | None = None, force: bool = False
+) -> str:
+    """The operation. Raises NotFound (nothing is attached by an agent), Conflict (several), WrongStatus."""
+    project = None if caller.is_admin else caller.project_id
+    if attachment_id is not None:
+        attachment = attachments.get(tx, attachment_id, project)
+    else:
+        volume = volumes.get(tx, str(volume_id), project)
+        mine = [a for a in volume.attachments or attachments.of_volume(tx, volume.id) if a.agent_host]
+        if not mine:
+            raise NotFound(f"Volume {volume_id} is not attached to a host by an agent")
+        if len(mine) > 1:
+            raise Conflict(f"Volume {volume_id} has several attachments", needed="an attachment id", had=", ".join(a.id for a in mine))
+        attachment = mine[0]
+    if attachment.agent_host is None:
+        raise NotFound(f"Attachment {attachment.id} was not made by an agent", remedy="Delete the attachment instead.")
+    if attachment.operation_id and history.find_running(tx, attachment.operation_id) == FLOW.kind:
+        return attachment.operation_id
+    volume = volumes.lock(tx, attachment.volume_id)
+    operation = new_id()
+    if volume.status == "in-use" and not volumes.begin(tx, volume.id, "begin_detaching", operation_id=operation):
+        raise volumes.refuse(volume, "begin_detaching")
+    attachments.write(tx, attachment.id, operation_id=operation)
+    args: dict[str, Any] = {
+        "attachment_id": attachment.id, "volume_id": volume.id, "backend_id": volume.backend_id, "force": force,
+        "queue": backend_queue(tx, str(volume.backend_id)), "host_queue": agent_queue(attachment.agent_host),
+        "connector": attachment.connector,
+    }
+    submit(
+        tx, FLOW, caller, id=operation, resource_type="volume", resource_id=volume.id, project_id=volume.project_id,
+        queue=args["host_queue"], args=args, keys={volume_key(volume.id): True}, lane=INTERACTIVE,
+    )
+    return operation
+
+
+def _forget(tx: Tx, work: Work) -> None:
+    forget(tx, work.args["attachment_id"], work.args["volume_id"])
+
+
+def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
+    """Nothing was taken away: in use as before, and the reason is told."""
+    attachments.write(tx, work.args["attachment_id"], operation_id=None)
+    if volumes.get(tx, work.args["volume_id"]).status == "detaching":
+        volumes.settle(tx, work.args["volume_id"], VOLUME_MOVES["roll_detaching"].done)
+    messages.tell(
+        tx, project_id=work.project_id, request_id=None, resource_type="VOLUME", resource_id=work.args["volume_id"],
+        event_id="VOLUME_VOLUME_002_001", text=f"detach volume: {error.get('message')} {error.get('remedy', '')}",
+    )
+
+
+def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
+    attachments.write(tx, work.args["attachment_id"], attach_status="error_detaching", operation_id=None)
+    messages.find_out(tx, work.args["volume_id"], work.operation, "export.not-ended", str(error.get("message")))
+
+
+FLOW = Flow(
+    kind="host.detach", tasks=(DISCONNECT, UNEXPORT, Change("forget", _forget)), pivot="unexport", undone=_undone, stuck=_stuck
+)
