@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from breezeblock.model.errors import Error
@@ -21,6 +20,8 @@ class BadConfiguration(Error):
 
 def unknown(what: str, name: str, there_are: Iterable[str]) -> BadConfiguration:
     """`what` says which kind of name and where: 'setting', 'section' ..."""
+    import difflib  # only a mistake pays for it
+
     names = sorted(there_are)
     near = difflib.get_close_matches(name.rpartition(".")[2], names, n=1)
     meant = f" (did you mean '{near[0]}'?)" if near else ""

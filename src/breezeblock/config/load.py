@@ -4,7 +4,6 @@ default. Must never leave a key unread: one that nobody knows is an error with t
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,8 @@ def data_folder(environ: Mapping[str, str]) -> Path:
 
 
 def _from_file(path: Path, home: Path | None) -> Config:
+    import tomllib  # only who has a file pays for the parser
+
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
