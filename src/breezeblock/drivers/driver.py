@@ -110,7 +110,8 @@ class Driver(Protocol):
 
     def create(self, spec: Spec, source: Object | None, ctx: Context) -> Object:
         """Make a volume: empty, from a snapshot, or a clone of a volume (whose `live` is found by the caller holding its key: a
-        source volume that is attached is cloned through a checkpoint). Grows to spec.size. Raises NoSpace, NotThere (source)."""
+        source volume that is attached is cloned through a checkpoint). Grows to spec.size. Raises NoSpace, NotThere (source), BadSize,
+        Busy (a source volume that is written to)."""
         ...
 
     def delete(self, obj: Object, ctx: Context) -> None:
@@ -121,7 +122,9 @@ class Driver(Protocol):
         """Never shrinks; a size already reached is success."""
         ...
 
-    def snapshot(self, of: Sequence[tuple[Object, str]], live: Mapping[str, Live], ctx: Context) -> Sequence[Object]:
+    def snapshot(
+        self, of: Sequence[tuple[Object, str]], live: Mapping[str, Live], ctx: Context
+    ) -> Sequence[Object]:
         """A snapshot with the given id for each volume, at one point in time when there are several. `live` is by volume id, for
         volumes held open. Returns the snapshots in order; the volume's own Object may have moved: ask `find`."""
         ...
@@ -139,7 +142,8 @@ class Driver(Protocol):
         ...
 
     def adopt(self, ref: Mapping[str, str], id: str, ctx: Context) -> Object:
-        """Take an existing file or device ({"source-name": ...}) into the service's care as volume `id`. Raises BadFormat, NotThere, Busy."""
+        """Take an existing file or device ({"source-name": ...}) into the service's care as volume `id`. Raises BadFormat,
+        NotThere, Busy. Not to be undone by `delete`, which would destroy what was somebody's file: let it be the last effect."""
         ...
 
     def reach(self, obj: Object) -> Reach:
@@ -147,6 +151,11 @@ class Driver(Protocol):
         ...
 
     def extents(self, obj: Object, since: Object | None) -> Extents: ...
+
+    def tidy(self, live: Mapping[str, Live], ctx: Context) -> int:
+        """Reclaim what deletes left for later (layers that nobody needs by themselves). `live` is by volume id, for the volumes held open
+        whose keys the caller holds; others that are in use are left alone. Returns how much was done; 0: nothing is left that could be."""
+        ...
 
     def checkpoint(self, volume: Object, id: str, live: Live | None, ctx: Context) -> Object:
         """A hidden point in time of the volume; deleted with `delete`."""

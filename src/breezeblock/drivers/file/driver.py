@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from breezeblock.drivers.driver import Capabilities, Kind, Object, PoolReport, Spec
+from breezeblock.drivers.file.adopt import Inspect, adopt
+from breezeblock.drivers.file.changes import extents
+from breezeblock.drivers.file.flatten import DEEP, create_copy, is_deep
+from breezeblock.drivers.file.fold import end_folds, fold, fold_live, give_way
 from breezeblock.drivers.file.folder import Folder, checked, id_of, kind_of, object_name
 from breezeblock.drivers.file.layers import SECTOR, Layers
 from breezeblock.drivers.file.space import Space
@@ -21,7 +25,9 @@ from breezeblock.model.reach import FileReach, Live, Reach
 
 class FileDriver:
     """Satisfies `drivers.driver.Driver`. `keep_free`: bytes that stay free on the file system (None: 5 %, at most 1 GiB).
-    `max_over_subscription_ratio` 1.0 promises no byte twice, so that no guest meets a full disk."""
+    `max_over_subscription_ratio` 1.0 promises no byte twice, so that no guest meets a full disk. `adopt_from`: folders besides
+    adopt/ whose files may be taken in, once `inspect` (image.inspector.inspect) has read their headers. `deep`: how many layers in a
+    chain make a volume from a source a copy."""
 
     def __init__(
         self,
@@ -31,9 +37,13 @@ class FileDriver:
         backend_id: str = "",
         keep_free: int | None = None,
         max_over_subscription_ratio: float = 1.0,
+        adopt_from: Sequence[Path] = (),
+        inspect: Inspect | None = None,
+        deep: int = DEEP,
     ) -> None:
         self._folder = Folder(folder)
         self._pool, self._backend_id = pool_name, backend_id
+        self._adopt_from, self._inspect, self._deep = tuple(adopt_from), inspect, deep
         self._space = Space(self._folder, keep_free, max_over_subscription_ratio)
         self._layers_or_none: Layers | None = None
 
@@ -96,14 +106,26 @@ class FileDriver:
         if source is None:
             self._layers.create(name, spec.size, ctx)
         else:
-            self._layers.create_from(name, spec.size, checked(source.name), ctx)
+            made_from = (
+                create_copy if is_deep(self._layers, checked(source.name), self._deep) else Layers.create_from
+            )
+            made_from(self._layers, name, spec.size, source.name, ctx)
         return self._object(name)
 
     def delete(self, obj: Object, ctx: Context) -> None:
-        self._layers.delete(checked(obj.name), ctx)
+        layers = self._layers
+        for layer in layers.delete(checked(obj.name), ctx):
+            fold(layers, layer, ctx)
+
+    def tidy(self, live: Mapping[str, Live], ctx: Context) -> int:
+        layers = self._layers
+        return fold_live(layers, live, ctx) + sum(
+            fold(layers, layer, ctx) for layer in layers.sweep(None, ctx)
+        )
 
     def extend(self, obj: Object, size: int, live: Live | None, ctx: Context) -> Object:
-        self._layers.extend(checked(obj.name), -(-size // SECTOR) * SECTOR, live, ctx)
+        end_folds(self._layers, checked(obj.name))
+        self._layers.extend(obj.name, -(-size // SECTOR) * SECTOR, live, ctx)
         return self._object(obj.name)
 
     def snapshot(
@@ -126,6 +148,7 @@ class FileDriver:
         return self._object(name)
 
     def revert(self, volume: Object, to: Object, ctx: Context) -> Object:
+        end_folds(self._layers, checked(volume.name))
         self._layers.revert(checked(volume.name), checked(to.name), ctx)
         return self._object(volume.name)
 
@@ -156,10 +179,17 @@ class FileDriver:
         ]
 
     def adopt(self, ref: Mapping[str, str], id: str, ctx: Context) -> Object:
-        raise Unsupported("adopt is not there yet")
+        if self._inspect is None:
+            raise Unsupported(
+                "This backend adopts no files", needed="an inspector of image headers", had="none"
+            )
+        name = object_name(id, Kind.VOLUME)
+        adopt(self._layers, name, ref, self._adopt_from, self._inspect, ctx)
+        return self._object(name)
 
     def reach(self, obj: Object) -> Reach:
-        layer = self._layers.layer(checked(obj.name))
+        give_way(self._layers, checked(obj.name))
+        layer = self._layers.layer(obj.name)
         if layer is None:
             raise NotThere(
                 f"There is no {obj.name} in {self._folder.root}", needed=obj.name, had="no such name"
@@ -167,7 +197,7 @@ class FileDriver:
         return FileReach(str(self._layers.path(layer.file)), layer.format)
 
     def extents(self, obj: Object, since: Object | None) -> Extents:
-        raise Unsupported("extents is not there yet")
+        return extents(self._layers, checked(obj.name), checked(since.name) if since is not None else None)
 
     def _object(self, name: str) -> Object:
         layer = self._layers.layer(name)

@@ -98,7 +98,7 @@ class Layers:
                 return
             self.work.clear(name, ctx)
             self.space.require(OBJECT, f"volume {id_of(name)}")
-            with self._drafted(name, ctx) as draft:
+            with self.drafted(name, ctx) as draft:
                 if self.clones:
                     os.ftruncate(draft.fd, size)
                 else:
@@ -106,8 +106,8 @@ class Layers:
                 draft.sync()
                 reach("file.create.drafted")
                 with self.locks.tree(ctx):
-                    self._publish_leaf(name, draft, "raw" if self.clones else "qcow2")
-            self._sync_names(name)
+                    self.publish_leaf(name, draft, "raw" if self.clones else "qcow2")
+            self.sync_names(name)
 
     def create_from(self, name: str, size: int, source: str, ctx: Context) -> None:
         """A volume that begins with what `source` (a snapshot, a checkpoint, or a volume nobody writes to) shows now."""
@@ -125,26 +125,26 @@ class Layers:
                 )
             self.space.require(OBJECT, f"volume {id_of(name)}")
             if freezes is None or (self.clones and shown.format == "raw"):
-                with self._drafted(name, ctx) as draft, self.locks.tree(ctx):
+                with self.drafted(name, ctx) as draft, self.locks.tree(ctx):
                     self._stand_on(draft, self._required(source), size)
                     reach("file.create-from.drafted")
-                    self._publish_leaf(name, draft, self._format_on(shown))
+                    self.publish_leaf(name, draft, self._format_on(shown))
             else:
                 self._require_promise(shown, f"a clone of {source}")
-                frozen = self._freeze(source, None, ctx)
+                frozen = self.freeze(source, None, ctx)
                 reach("file.clone.frozen")
-                with self._drafted(name, ctx) as draft, self.locks.tree(ctx):
+                with self.drafted(name, ctx) as draft, self.locks.tree(ctx):
                     self._stand_on(draft, frozen, size)
-                    self._publish_leaf(name, draft, "qcow2")
-                self._sync_names(source)
-            self._sync_names(name)
+                    self.publish_leaf(name, draft, "qcow2")
+                self.sync_names(source)
+            self.sync_names(name)
 
-    def _publish_leaf(self, name: str, draft: Draft, format: str) -> None:
+    def publish_leaf(self, name: str, draft: Draft, format: str) -> None:
         """Under the tree's lock, so that a sweep never meets a layer between its rename and its name."""
         file = f"{name}.{self.reader.next_number(name)}.{format}"
         draft.publish(self.path(file))
         reach("file.leaf.placed")
-        self._point(name, file)
+        self.point(name, file)
         reach("file.leaf.named")
 
     # Points in time
@@ -161,15 +161,15 @@ class Layers:
             if self.clones and leaf.format == "raw":
                 self._snapshot_by_clone(volume, leaf, name, ctx)
             else:
-                frozen = self._freeze(volume, live, ctx, draft_of=name)
+                frozen = self.freeze(volume, live, ctx, draft_of=name)
                 with self.locks.tree(ctx):
-                    self._point(name, frozen.file)
+                    self.point(name, frozen.file)
                 reach("file.snapshot.named")
-            self._sync_names(name)
-            self._sync_names(volume)
+            self.sync_names(name)
+            self.sync_names(volume)
 
     def _snapshot_by_clone(self, volume: str, leaf: Layer, name: str, ctx: Context) -> None:
-        with self._drafted(name, ctx) as draft:
+        with self.drafted(name, ctx) as draft:
             self._clone(leaf, draft)
             draft.sync()
             reach("file.snapshot.drafted")
@@ -177,9 +177,9 @@ class Layers:
                 file = f"{volume}.{self.reader.next_number(volume)}.raw"
                 draft.publish(self.path(file))
                 reach("file.snapshot.placed")
-                self._point(name, file)
+                self.point(name, file)
 
-    def _freeze(self, volume: str, live: Live | None, ctx: Context, draft_of: str = "") -> Layer:
+    def freeze(self, volume: str, live: Live | None, ctx: Context, draft_of: str = "") -> Layer:
         """Make the volume's present bytes an immutable layer and return it; the volume goes on in an overlay. The caller holds the
         volume's lock. `draft_of`: the name that the frozen layer will get; without one, any layer that shows the same will do."""
         leaf = self._required(volume)
@@ -197,7 +197,7 @@ class Layers:
             if below is not None and (not draft_of or owner_of(below.file) == volume):
                 self._bring_forward(volume, leaf, ctx)
                 return below
-        with self._drafted(draft_of or volume, ctx) as draft:
+        with self.drafted(draft_of or volume, ctx) as draft:
             qcow2.write_new(draft.fd, leaf.size, qcow2.Backing(leaf.file, leaf.format))
             draft.sync()
             reach("file.freeze.drafted")
@@ -211,7 +211,7 @@ class Layers:
             live.snapshot(str(self.path(overlay)))
         reach("file.freeze.switched")
         with self.locks.tree(ctx):
-            self._point(volume, overlay)
+            self.point(volume, overlay)
         return self.reader.layer(leaf.file)
 
     def _same_below(self, leaf: Layer) -> Layer | None:
@@ -228,18 +228,18 @@ class Layers:
             leaf = self._required(volume)
             self._require_unwritten(volume, leaf)
             self.space.require(OBJECT, f"the revert of {volume}")
-            with self._drafted(volume, ctx) as draft, self.locks.tree(ctx):
+            with self.drafted(volume, ctx) as draft, self.locks.tree(ctx):
                 shown = self._required(to)
                 self._stand_on(draft, shown, max(leaf.size, shown.size))
                 reach("file.revert.drafted")
                 if self._format_on(shown) == "qcow2":
                     draft.publish(self.path(successor(leaf.file)))
                     reach("file.revert.placed")
-                    self._point(volume, successor(leaf.file))
+                    self.point(volume, successor(leaf.file))
                 else:
                     draft.publish(self.path(leaf.file))
                     reach("file.revert.placed")
-            self._sync_names(volume)
+            self.sync_names(volume)
             reach("file.revert.named")
             self.sweep([leaf.file], ctx)
 
@@ -249,7 +249,7 @@ class Layers:
             leaf = self._required(volume)
             path = self.path(leaf.file)
             if live is not None and format_of(live.active()) == "qcow2" and live.active() != str(path):
-                live.snapshot(str(path))  # as in _freeze
+                live.snapshot(str(path))  # as in freeze
             if size <= leaf.size:
                 return
             if live is not None:
@@ -324,7 +324,7 @@ class Layers:
             self.work.clear_dead()
             for name, file in self.reader.read().names.items():
                 if Path(os.readlink(self.folder.link(name))).name != file:
-                    self._point(name, file)
+                    self.point(name, file)
                     files.sync_folder(self.folder.link(name).parent)
         self.locks.sweep(self.is_named)
         return self.sweep(None, ctx)
@@ -335,7 +335,7 @@ class Layers:
     # Small steps
 
     @contextlib.contextmanager
-    def _drafted(self, name: str, ctx: Context) -> Iterator[Draft]:
+    def drafted(self, name: str, ctx: Context) -> Iterator[Draft]:
         with files.full_is_no_space(f"making {name}", self.folder.root), self.work.draft(name, ctx) as draft:
             yield draft
 
@@ -358,14 +358,14 @@ class Layers:
         finally:
             os.close(source)
 
-    def _point(self, name: str, file: str) -> None:
+    def point(self, name: str, file: str) -> None:
         files.point(self.folder.link(name), f"../layers/{file}", self.folder.work / f"{name}.link")
 
     def _bring_forward(self, volume: str, leaf: Layer, ctx: Context) -> None:
         with self.locks.tree(ctx):
-            self._point(volume, leaf.file)
+            self.point(volume, leaf.file)
 
-    def _sync_names(self, name: str) -> None:
+    def sync_names(self, name: str) -> None:
         files.sync_folder(self.folder.layers)
         files.sync_folder(self.folder.link(name).parent)
 

@@ -28,6 +28,8 @@ KEPT_SECONDS = 86400.0
 #: A holder works for milliseconds, or a minute when it clones a badly fragmented file.
 TIMEOUT = 120.0
 _TREE = ".tree"
+#: Where in a lock file the time of the last hand-out stands; the token stands before it.
+_HANDED_OUT = 21
 
 
 class Locks:
@@ -42,7 +44,7 @@ class Locks:
         """Hold the object's lock as its owner. Raises Fenced when somebody newer has been here."""
         with self._locked(name, ctx) as fd:
             if ctx.fence:
-                stored = int(os.pread(fd, 32, 0) or b"0")
+                stored = int(os.pread(fd, _HANDED_OUT, 0).strip(b"\0\n") or b"0")
                 if stored > ctx.fence:
                     raise Fenced(
                         needed=f"fence token {stored} or higher",
@@ -101,16 +103,22 @@ class Locks:
         finally:
             os.close(fd)
 
-    def used_at(self, name: str) -> float:
-        """When the object was last worked on or handed out (seconds since the epoch; 0: never)."""
+    def hand_out(self, name: str) -> None:
+        """Note that the object's path is given to somebody who will open it. The caller holds the tree's lock."""
+        fd = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            return (self._folder / name).stat().st_mtime
+            os.pwrite(fd, b"%020.3f\n" % time.time(), _HANDED_OUT)
+        finally:
+            os.close(fd)
+
+    def handed_out(self, name: str) -> float:
+        """When that was (seconds since the epoch; 0: never)."""
+        try:
+            with Path(self._folder / name).open("rb") as file:
+                file.seek(_HANDED_OUT)
+                return float(file.read(21).strip(b"\0\n") or b"0")
         except FileNotFoundError:
             return 0.0
-
-    def touch(self, name: str) -> None:
-        """Note that the object is handed out. The caller holds its lock."""
-        os.utime(self._folder / name)
 
     def sweep(self, exists: Callable[[str], bool]) -> int:
         """Remove lock files of objects that have been gone for long. Returns how many."""
