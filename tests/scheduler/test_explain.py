@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from breezeblock.model.units import GiB
 from breezeblock.scheduler.decide import decide
-from breezeblock.scheduler.explain import largest, no_backend, sentences, what_if
+from breezeblock.scheduler.explain import explain, largest, no_backend, what_if
 from breezeblock.scheduler.policy import Policy
 from tests.scheduler.place import pool, request
 
@@ -14,7 +14,7 @@ PLACES = [pool("a", allocated=85, reserved_bytes=3), pool("b", allocated=70), po
 
 
 def test_sentences_tell_the_outcome_and_every_pool() -> None:
-    assert sentences(decide(request(20, type_name="fast"), PLACES, POLICY)) == [
+    assert explain(decide(request(20, type_name="fast"), PLACES, POLICY)) == [
         "create_volume of 20 GiB, type fast: pool node@b#b was chosen, because node@b#b is the only one of 3 pools that can take it.",
         "pool node@b#b: chosen, weight 0.000 (capacity 30 x 1 gave 0.000).",
         "pool node@a#a: refused by capacity: needed 20 GiB, there was 12 GiB (thin, ratio 1.0, 3 GiB promised to others).",

@@ -22,7 +22,7 @@ from breezeblock.scheduler.request import PlacementRequest
 _MOST_GIB = 1 << 30
 
 
-def sentences(decision: Decision) -> list[str]:
+def explain(decision: Decision) -> list[str]:
     """The outcome first, then each pool: the chosen one, those that passed from best to worst, those that were refused."""
     said = [_outcome(decision)]
     order = {host: position for position, host in enumerate(decision.ranked)}
@@ -64,7 +64,7 @@ def no_backend(decision: Decision) -> NoBackend:
         had = f"at most {gib(max(*rooms, 0.0))}"
         remedy = "Ask for less, free space, or add a pool; 'breezeblock explain ID' has each pool's numbers."
     elif decision.pools:
-        had = "; ".join(line.rstrip(".") for line in sentences(decision)[1:4])
+        had = "; ".join(line.rstrip(".") for line in explain(decision)[1:4])
     return NoBackend(f"No pool can take the volume: {decision.reason}", needed=needed, had=had, remedy=remedy)
 
 
