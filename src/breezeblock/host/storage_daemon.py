@@ -182,6 +182,18 @@ def serves(daemon: Daemon, *, timeout: float = 5.0) -> bool:
         )
 
 
+def stands(daemon: Daemon) -> bool:
+    """Whether it runs and serves. One that hangs up is about to end: it is waited for, so that the answer is not out of date at once."""
+    if not runs(daemon):
+        return False
+    try:
+        return serves(daemon)
+    except errors.Unreachable:
+        if _ending(daemon):
+            return False
+        raise
+
+
 def runs(daemon: Daemon) -> bool:
     return daemon.process is not None and processes.alive(daemon.process)
 
@@ -193,7 +205,19 @@ def monitor(daemon: Daemon, *, timeout: float = 5.0) -> Iterator[Qmp]:
 
 
 def close_door(daemon: Daemon) -> None:
-    """End the export unless a client is connected (Busy). Afterwards nobody can come in any more."""
+    """End the export unless a client is connected (Busy). Afterwards nobody can come in any more. A dead daemon has no door."""
+    try:
+        _close_door(daemon)
+    except errors.Unreachable:
+        if not _ending(daemon):
+            raise
+
+
+def _ending(daemon: Daemon) -> bool:
+    return daemon.process is None or processes.wait(daemon.process, 2.0)
+
+
+def _close_door(daemon: Daemon) -> None:
     with monitor(daemon) as qmp:
         exports = {export["id"] for export in qmp.execute("query-block-exports")}
         if EXPORT not in exports:

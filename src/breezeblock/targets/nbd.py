@@ -94,12 +94,12 @@ class NbdTarget:
         name = self.name(volume_id)
         with self._locked(name):
             record = self._load(name)
-            if record is not None and self._stands(record):
+            if record is not None and storage_daemon.stands(record.daemon):
                 if record.mode is not mode:
                     raise errors.Busy(
                         f"{name} is exported already", needed=f"mode {mode}", had=f"mode {record.mode}"
                     )
-                self._catch_up(record, reach.path)
+                self._catch_up(record, reach.path, format)
                 return _export(record)
             if record is not None:
                 storage_daemon.stop(record.daemon)
@@ -242,16 +242,13 @@ class NbdTarget:
         self._save(record)
         return record
 
-    def _stands(self, record: NbdExportRecord) -> bool:
-        return storage_daemon.runs(record.daemon) and storage_daemon.serves(record.daemon)
-
-    def _catch_up(self, record: NbdExportRecord, path: str) -> None:
+    def _catch_up(self, record: NbdExportRecord, path: str, format: str) -> None:
         """The driver's active file may be an overlay that the daemon was not switched to before a crash: roll forward to it."""
         writes = live_image.active(record.daemon)
         if storage_daemon.node_name(writes) == storage_daemon.node_name(path):
             return
         above: list[str] = []
-        for layer in read_chain(path, record.format if path == record.path else "qcow2"):
+        for layer in read_chain(path, format):
             if storage_daemon.node_name(layer.path) == storage_daemon.node_name(writes):
                 for overlay in reversed(above):
                     live_image.snapshot(record.daemon, overlay, direct=self._direct)

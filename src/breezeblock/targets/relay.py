@@ -37,7 +37,7 @@ def opened(
 ) -> Daemon:
     """A relay of `source` that runs: `before` where it still does, else a new one at the same port (its clients find it again).
     `intend` stores what is about to be started. `taken`: ports of other exports, in use or promised."""
-    if before is not None and storage_daemon.runs(before) and storage_daemon.serves(before):
+    if before is not None and storage_daemon.stands(before):
         return before
     if before is not None:
         storage_daemon.stop(before)
@@ -69,8 +69,7 @@ def opened(
 
 def closed(relay: Daemon) -> None:
     """End it. Raises Busy while a client is connected."""
-    if storage_daemon.runs(relay):
-        storage_daemon.close_door(relay)
+    storage_daemon.close_door(relay)
     storage_daemon.stop(relay)
 
 
