@@ -137,6 +137,12 @@ class Client:
             headers.get("x-openstack-request-id", ""),
         )
 
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self.close()
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
