@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 
 class InProcessBell:
@@ -39,16 +41,22 @@ class InProcessBell:
 
     # -- coroutines ------------------------------------------------------------------------------------------------
 
-    async def heard(self, name: str, seconds: float) -> bool:
-        """Wait for one name; False when the time is over."""
+    @contextmanager
+    def listening(self, name: str) -> Iterator[Callable[[float], Awaitable[bool]]]:
+        """From now on a ring of the name is not missed: look at the truth inside, then await the given function (seconds -> heard?)."""
         waiter = (asyncio.get_running_loop(), asyncio.Event())
         with self._lock:
             self._waiters[name].add(waiter)
-        try:
-            await asyncio.wait_for(waiter[1].wait(), seconds)
+
+        async def heard(seconds: float) -> bool:
+            try:
+                await asyncio.wait_for(waiter[1].wait(), seconds)
+            except TimeoutError:
+                return False
             return True
-        except TimeoutError:
-            return False
+
+        try:
+            yield heard
         finally:
             with self._lock:
                 self._waiters[name].discard(waiter)

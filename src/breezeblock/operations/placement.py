@@ -4,18 +4,15 @@ transaction that no other placement can overtake."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
 
 from breezeblock.flow.task import Work
-from breezeblock.model.errors import NoBackend
 from breezeblock.model.pool import PoolState
+from breezeblock.model.units import GiB
 from breezeblock.scheduler.decide import decide
-from breezeblock.scheduler.decision import Decision
-from breezeblock.scheduler.explain import explain
+from breezeblock.scheduler.explain import no_backend
 from breezeblock.scheduler.policy import Policy
+from breezeblock.scheduler.reported import pool_state
 from breezeblock.scheduler.request import PlacementRequest
 from breezeblock.store import pools as pool_rows
 from breezeblock.store.pools import PoolRow
@@ -39,13 +36,9 @@ def place(tx: Tx, work: Work, request: PlacementRequest, policy: Policy) -> Plac
     pool_rows.keep_decision(tx, reservation, request.volume_id, work.operation, msgspec.json.encode(decision))
     chosen = next((row for row in rows if row.host == decision.chosen), None)
     if chosen is None:
-        raise refused(decision)
+        raise no_backend(decision)
     pool_rows.reserve(tx, reservation, chosen.id, max(0, request.requested()))
     return Place(chosen.backend.id, chosen.name, chosen.host, chosen.backend.queue)
-
-
-def refused(decision: Decision) -> NoBackend:
-    return NoBackend(f"No valid backend was found: {decision.reason}", had=" ".join(explain(decision)))
 
 
 def settle(tx: Tx, work: Work, *, gone: bool = False) -> None:
@@ -54,15 +47,11 @@ def settle(tx: Tx, work: Work, *, gone: bool = False) -> None:
 
 
 def state_of(row: PoolRow) -> PoolState:
-    """A pool's row as the scheduler wants it."""
-    report: Mapping[str, Any] = row.report
-    capabilities: Mapping[str, Any] = report.get("capabilities", {})
-    return PoolState(
-        backend_id=row.backend.id, host=row.host, backend_name=row.backend.name, total=report["total"], free=report["free"],
-        allocated=report["allocated"], provisioned=report["provisioned"], reserved_bytes=row.reserved_bytes,
-        reserved_percentage=report["reserved_percentage"], max_over_subscription_ratio=report["max_over_subscription_ratio"],
-        thin=bool(capabilities.get("thin")), thick=not capabilities.get("thin"),
-        availability_zone=row.backend.availability_zone, capabilities=capabilities, volumes=row.volumes,
-        up=row.backend.state == "up", enabled=row.backend.enabled, frozen=row.backend.frozen, usable=report["usable"],
-        reason=report["reason"] or row.backend.reason, sampled_at=report["sampled_at"],
+    """A pool's row as the scheduler wants it. What volumes were promised counts as allocated, whatever the backend holds of it by now."""
+    backend = row.backend
+    return pool_state(
+        row.report, host=row.host, backend_id=backend.id, backend_name=backend.name, availability_zone=backend.availability_zone,
+        allocated=row.allocated_gib * GiB, volumes=row.volumes, reserved_bytes=row.reserved_bytes, up=backend.state == "up",
+        enabled=backend.enabled, frozen=backend.frozen, filter_function=row.report.get("filter_function"),
+        goodness_function=row.report.get("goodness_function"),
     )

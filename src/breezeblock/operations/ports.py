@@ -68,14 +68,18 @@ def backend(ports: Ports, id: str) -> Backend:
 
 
 def choose_target(backend: Backend, reach: Reach, connector: Mapping[str, Any], *, local_host: str) -> str:
-    """The first target that takes this kind of reach and can be entered by this connector. Raises Unsupported with what there is."""
-    here = connector.get("host") == local_host and not connector.get("user_space")
+    """The first target that takes this kind of reach and can be entered by this connector: from this host by any (a consumer in user
+    space by none that hands out a bare file), from another only by a remote one. Raises Unsupported with what there is."""
+    here = connector.get("host") in (None, local_host)
     for name, target in backend.targets.items():
-        if target.accepts(reach) and (target.capabilities.remote or here):
-            return name
+        facts = target.capabilities
+        if not target.accepts(reach) or not (here or facts.remote) or (connector.get("user_space") and facts.protocol == "local"):
+            continue
+        return name
+    where = "this host" if here else f"host {connector.get('host')}"
     raise Unsupported(
-        "no target can export this volume to that host",
-        needed=f"a target for {type(reach).__name__}" + ("" if here else ", reachable remotely"), had=", ".join(backend.targets) or "no target", remedy="Configure the nbd target for this backend.",
+        f"no target can export this volume to {where}", needed=f"a target for {type(reach).__name__} that {where} can reach",
+        had=", ".join(backend.targets) or "no target", remedy="Set [nbd] tcp_listen, or target = \"auto\" for this backend.",
     )
 
 

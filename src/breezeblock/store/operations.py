@@ -199,6 +199,17 @@ def request_cancel(tx: Tx, id: str) -> bool:
     return True
 
 
+def past_pivot(tx: Tx, id: str) -> bool:
+    """Has the operation entered its pivot in this round? Then it may have happened, and only forward is left."""
+    row = tx.row(select(operations.c.pivot, operations.c.round).where(operations.c.id == id))
+    if row is None or row.pivot is None:
+        return False
+    entry = tx.row(
+        select(journal.c.step).where(journal.c.operation_id == id, journal.c.round == row.round, journal.c.task == row.pivot)
+    )
+    return entry is not None and entry.step in (Step.INTENT, Step.DONE)
+
+
 def unfinished_tasks(tx: Tx) -> list[tuple[str, list[str]]]:
     """(kind, task names) of every operation that is not finished: start-up refuses when a name is gone."""
     return [(row.kind, msgspec.json.decode(row.tasks)) for row in tx.rows(select(operations.c.kind, operations.c.tasks).distinct())]

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What comes round: service rows are refreshed, pools sampled, backends that are down tried again, old history purged, attachments of this
+host looked at. One thread; every step may fail alone and is tried again at its next turn."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from breezeblock.model.errors import Error, Stopping
+from breezeblock.process import backends as running
+from breezeblock.process.backends import RunningBackend
+from breezeblock.store import history, services
+from breezeblock.store.database import Store
+from breezeblock.store.transaction import Tx
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS, REPORT_SECONDS, RETRY_SECONDS, PURGE_SECONDS = 10.0, 15.0, 5.0, 3600.0
+HISTORY_DAYS = 30
+
+
+class Periodic:
+    """`nudge` asks for a pool report soon (an operation that changes space has ended)."""
+
+    def __init__(
+        self, store: Store, backends: Sequence[RunningBackend], *, process_id: str, host: str, roles: Sequence[str], zone: str,
+        queues: Callable[[], Sequence[str]], look_at_attachments: Callable[[], None], started_at: str,
+    ) -> None:
+        self._store, self._backends, self._queues = store, backends, queues
+        self._process_id, self._host, self._roles, self._zone, self._started_at = process_id, host, tuple(roles), zone, started_at
+        self._look = look_at_attachments
+        self._stop, self._nudged = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="periodic", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def nudge(self) -> None:
+        self._nudged.set()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._nudged.set()
+        self._thread.join(timeout=10)
+
+    def beat(self) -> None:
+        """This process and its services are alive."""
+        queues = list(self._queues())
+
+        def write(tx: Tx) -> None:
+            services.seen(
+                tx, self._process_id, host=self._host, pid=os.getpid(), roles=",".join(self._roles), queues=queues,
+                started_at=self._started_at,
+            )
+            services.forget_silent(tx, int(600e6))
+            if "scheduler" in self._roles:
+                services.beat(tx, "cinder-scheduler", self._host, availability_zone=self._zone)
+            for backend in self._backends:
+                if backend.ready:
+                    zone = backend.settings.availability_zone
+                    services.beat(tx, "cinder-volume", f"{self._host}@{backend.name}", availability_zone=zone, backend_id=backend.id)
+
+        self._store.write_sync(write)
+
+    def _run(self) -> None:
+        due: dict[str, float] = {"beat": 0.0, "report": 0.0, "retry": RETRY_SECONDS, "purge": PURGE_SECONDS, "look": BEAT_SECONDS}
+        began = time.monotonic()
+        steps: dict[str, tuple[float, Callable[[], None]]] = {
+            "beat": (BEAT_SECONDS, self.beat), "report": (REPORT_SECONDS, self._report), "retry": (RETRY_SECONDS, self._retry),
+            "purge": (PURGE_SECONDS, self._purge), "look": (BEAT_SECONDS, self._look),
+        }
+        while not self._stop.is_set():
+            now = time.monotonic() - began
+            for name, (every, step) in steps.items():
+                if due[name] <= now:
+                    due[name] = now + every
+                    self._try(name, step)
+            if self._nudged.wait(1.0) and not self._stop.is_set():
+                self._nudged.clear()
+                due["report"] = min(due["report"], time.monotonic() - began + 0.5)
+
+    def _try(self, name: str, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Stopping:
+            return
+        except Error as error:
+            log.warning("%s: %s", name, error)
+        except Exception:
+            log.exception("%s failed", name)
+
+    def _report(self) -> None:
+        for backend in self._backends:
+            if backend.ready:
+                running.report(backend, self._store)
+
+    def _retry(self) -> None:
+        for backend in self._backends:
+            if not backend.ready and running.start(backend, self._store):
+                log.info("backend %s is up", backend.name)
+
+    def _purge(self) -> None:
+        before = (datetime.now(UTC) - timedelta(days=HISTORY_DAYS)).strftime("%Y-%m-%dT%H:%M:%S.%f")
+        while self._store.write_sync(lambda tx: history.purge(tx, before)):
+            if self._stop.is_set():
+                return
