@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import msgspec
 
@@ -29,6 +29,8 @@ from breezeblock.model import errors
 from breezeblock.model.observation import Observation
 
 _PROTOCOL = "nbd"
+#: NBD's own.
+_PORT = 10809
 
 
 class NbdConnector:
@@ -82,7 +84,11 @@ class NbdConnector:
             size = self._verified(wanted)
             if self.way() == "kernel-nbd":
                 return kernel_nbd.connect(wanted.uri, wanted.export, size, self._state)
-            return _device(nbdfuse.make(folder, wanted.uri, wanted.volume_id, size, writable=wanted.writable))
+            return _device(
+                nbdfuse.make(
+                    folder, wanted.uri, wanted.volume_id, size, remote=wanted.remote, writable=wanted.writable
+                )
+            )
 
     def disconnect_volume(
         self,
@@ -150,9 +156,6 @@ class NbdConnector:
 
     def _wanted(self, info: Mapping[str, Any], expect: Identity) -> _Wanted:
         data = _data(info)
-        uri = str(data["uri"])
-        if data.get("tls"):
-            uri = self._with_certificates(uri, data.get("tls_hostname"))
         if expect.volume_id and data.get("volume_id") not in (None, expect.volume_id):
             raise errors.DeviceWrong(
                 "The connection is for another volume",
@@ -160,6 +163,21 @@ class NbdConnector:
                 had=data["volume_id"],
                 remedy="Ask the service for this volume's connection.",
             )
+        uri, hostname = str(data["uri"]), data.get("tls_hostname")
+        secure, parts = bool(data.get("tls")), urlsplit(str(data["uri"]))
+        remote = None
+        if not parts.scheme.endswith("+unix"):
+            remote = nbdfuse.Remote(
+                host=parts.hostname or "",
+                port=parts.port or _PORT,
+                export=unquote(parts.path.removeprefix("/")),
+                certificates=str(self._own_certificates()) if secure else None,
+                hostname=hostname,
+            )
+        if secure:
+            query = {"tls-certificates": str(self._own_certificates())}
+            query |= {"tls-hostname": hostname} if hostname else {}
+            uri = f"{uri}{'&' if parts.query else '?'}{urlencode(query, quote_via=quote, safe='/')}"
         return _Wanted(
             uri=uri,
             export=str(data["export"]),
@@ -167,9 +185,10 @@ class NbdConnector:
             identity=data.get("identity"),
             size=expect.size,
             writable=data.get("access_mode", "rw") != "ro",
+            remote=remote,
         )
 
-    def _with_certificates(self, uri: str, hostname: str | None) -> str:
+    def _own_certificates(self) -> Path:
         if self._certificates is None:
             raise errors.Failed(
                 "The export wants TLS and this host has no client certificate",
@@ -177,10 +196,7 @@ class NbdConnector:
                 had="none configured",
                 remedy="Put ca-cert.pem, client-cert.pem and client-key.pem into a folder and configure it.",
             )
-        query = {"tls-certificates": str(self._certificates)} | (
-            {"tls-hostname": hostname} if hostname else {}
-        )
-        return f"{uri}{'&' if urlsplit(uri).query else '?'}{urlencode(query, quote_via=quote, safe='/')}"
+        return self._certificates
 
     def _verified(self, wanted: _Wanted) -> int:
         """Ask the server which volume it exports; its size in bytes."""
@@ -225,6 +241,7 @@ class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
     identity: str | None
     size: int | None
     writable: bool
+    remote: nbdfuse.Remote | None
 
 
 def _data(info: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -3,8 +3,11 @@
 device. Owns that chain's making, looking and unmaking. nbdfuse is an exporter: it outlives this process, its record is on disk. Must
 never take a chain apart while the device is in use, and never leave half of one.
 
-    made:    record with a token -> nbdfuse on <folder>/disk -> record -> loop device on <folder>/disk/nbd -> record
-    unmade:  loop device (flushed, awaited) -> unmount (nbdfuse ends itself, having flushed) -> whoever has the token -> record
+    made:    record with tokens -> gate (of a remote export) -> nbdfuse on <folder>/disk -> loop device on its file; record after each
+    unmade:  loop device (flushed, awaited) -> unmount (nbdfuse ends itself, having flushed) -> gate -> whoever has a token -> record
+
+The gate is a storage daemon on this host between nbdfuse and another host's export: it speaks TLS (nbdfuse takes no certificates) and
+connects again when the network or the exporter goes away for a while; requests wait meanwhile. nbdfuse alone would give up at once.
 
 Why nbdfuse and not a second storage daemon's FUSE export: that one corrupts concurrent writes; nbdfuse passed every verification with
 direct I/O on and off. The loop device still has it off, like every one on FUSE: one rule, checked in one place."""
@@ -14,19 +17,35 @@ from __future__ import annotations
 import contextlib
 import shutil
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
-from breezeblock.host import loop, mounts, processes
+from breezeblock.host import loop, mounts, processes, storage_daemon
 from breezeblock.host.killpoint import reach as passed
 from breezeblock.host.loop import Loop
 from breezeblock.host.processes import ProcessRecord
 from breezeblock.host.records import load, save
+from breezeblock.host.storage_daemon import Daemon, UnixDoor
 from breezeblock.model import errors
 
 PROGRAM = "nbdfuse"
 _RECORD = "connection.json"
 _LOG = "nbdfuse.log"
+
+
+#: Seconds for which requests wait for a lost remote export before they fail.
+PATIENCE = 60
+
+
+class Remote(msgspec.Struct, frozen=True, kw_only=True):
+    """An export on another host. `certificates`: this host's own, for TLS."""
+
+    host: str
+    port: int
+    export: str
+    certificates: str | None = None
+    hostname: str | None = None
 
 
 class Chain(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +56,7 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     boot: str
     token: str
+    gate: Daemon | None = None
     process: ProcessRecord | None = None
     device: Loop | None = None
 
@@ -51,6 +71,8 @@ def whole(folder: Path, chain: Chain) -> str:
         return "this host was booted since"
     if chain.process is None or not processes.alive(chain.process):
         return f"{PROGRAM} does not run"
+    if chain.gate is not None and not storage_daemon.runs(chain.gate):
+        return "the gate to the remote export does not run"
     if mounts.at(folder / "disk") is None:
         return f"{folder / 'disk'} is not mounted"
     if chain.device is None or not loop.stands(chain.device):
@@ -59,17 +81,35 @@ def whole(folder: Path, chain: Chain) -> str:
 
 
 def make(
-    folder: Path, uri: str, volume_id: str, size: int, *, writable: bool = True, timeout: float = 20.0
+    folder: Path,
+    uri: str,
+    volume_id: str,
+    size: int,
+    *,
+    remote: Remote | None = None,
+    writable: bool = True,
+    timeout: float = 20.0,
 ) -> Chain:
     """Build the chain; what is left of an earlier one was unmade before. On failure nothing is left."""
     disk = folder / "disk"
     disk.mkdir(parents=True, exist_ok=True, mode=0o700)
     chain = Chain(
-        uri=uri, volume_id=volume_id, size=size, boot=processes.boot_id(), token=processes.new_token()
+        uri=uri,
+        volume_id=volume_id,
+        size=size,
+        boot=processes.boot_id(),
+        token=processes.new_token(),
+        gate=_gate(folder, remote, writable) if remote is not None else None,
     )
     save(folder / _RECORD, chain)
     passed("nbdfuse.intended")
     try:
+        if chain.gate is not None and remote is not None:
+            chain = msgspec.structs.replace(chain, gate=_started(chain.gate, remote, writable))
+            save(folder / _RECORD, chain)
+            assert isinstance(chain.gate, Daemon)
+            assert isinstance(chain.gate.door, UnixDoor)
+            uri = f"nbd+unix:///{quote(remote.export)}?socket={quote(chain.gate.door.path)}"
         (folder / _LOG).write_bytes(b"")
         # The token is the file system's name: seen in the command line and in the list of mounts.
         argv = [PROGRAM, "-o", f"fsname={chain.token}", *([] if writable else ["--readonly"]), str(disk), uri]
@@ -113,8 +153,35 @@ def unmake(folder: Path, chain: Chain, *, lossy: bool = False) -> None:
             assert chain.process is not None
             processes.wait(chain.process, 10.0)
         mounts.abandon(disk)
+        if chain.gate is not None:
+            storage_daemon.stop(chain.gate)
         processes.sweep(chain.token)
     _forget(folder)
+
+
+def _gate(folder: Path, remote: Remote, writable: bool) -> Daemon:
+    near = storage_daemon.socket_folder(folder)
+    return Daemon(
+        token=processes.new_token(),
+        folder=str(folder),
+        monitor=str(near / "monitor"),
+        log="gate.log",
+        door=UnixDoor(path=str(near / "gate"), name=remote.export, description="", writable=writable),
+        client_certificates=remote.certificates,
+    )
+
+
+def _started(gate: Daemon, remote: Remote, writable: bool) -> Daemon:
+    node = storage_daemon.remote_node(
+        remote.host,
+        remote.port,
+        remote.export,
+        writable=writable,
+        patience=PATIENCE,
+        secure=remote.certificates is not None,
+        hostname=remote.hostname,
+    )
+    return storage_daemon.start(gate, node)
 
 
 def _devices(disk: Path, chain: Chain, runs: bool) -> list[Loop]:
@@ -147,6 +214,9 @@ def _awaited(folder: Path, process: ProcessRecord, timeout: float) -> Path:
 def _forget(folder: Path) -> None:
     """The record goes last."""
     disk = folder / "disk"
+    near = storage_daemon.socket_folder(folder)
+    if near != folder:
+        shutil.rmtree(near, ignore_errors=True)
     if disk.is_dir():
         disk.rmdir()  # refuses while anything is mounted or left there
     for entry in folder.iterdir():

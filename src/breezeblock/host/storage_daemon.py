@@ -71,6 +71,8 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     monitor: str
     door: Door
     log: str = "daemon.log"
+    #: a folder with ca-cert.pem, client-cert.pem and client-key.pem, for a daemon whose node is another host's export over TLS.
+    client_certificates: str | None = None
     process: ProcessRecord | None = None
 
 
@@ -105,15 +107,32 @@ def image_node(layers: Sequence[Layer], *, writable: bool, direct: bool) -> dict
 
 
 def relay_node(socket: str, export: str, *, writable: bool) -> dict[str, Any]:
-    """The node of a daemon that passes another daemon's NBD export on."""
+    """The node of a daemon that passes another daemon's NBD export on. It does not wait for that one when it has gone."""
     return {
         "driver": "nbd",
         "node-name": "relay",
         "read-only": not writable,
         "export": export,
         "server": {"type": "unix", "path": socket},
-        "reconnect-delay": 10,
     }
+
+
+def remote_node(
+    host: str, port: int, export: str, *, writable: bool, patience: int, secure: bool, hostname: str | None
+) -> dict[str, Any]:
+    """The node of a daemon on the using host. A lost connection is made again; requests wait for it up to `patience` seconds."""
+    node: dict[str, Any] = {
+        "driver": "nbd",
+        "node-name": "remote",
+        "read-only": not writable,
+        "export": export,
+        "server": {"type": "inet", "host": host, "port": str(port)},
+        "reconnect-delay": patience,
+    }
+    if secure:
+        node["tls-creds"] = "client-tls"
+        node |= {"tls-hostname": hostname} if hostname else {}
+    return node
 
 
 def arguments(daemon: Daemon, node: Mapping[str, Any]) -> Sequence[str]:
@@ -125,9 +144,11 @@ def arguments(daemon: Daemon, node: Mapping[str, Any]) -> Sequence[str]:
         _options("socket", id=daemon.token, path=daemon.monitor, server="on", wait="off"),
         "--monitor",
         f"chardev={daemon.token}",
-        "--blockdev",
-        msgspec.json.encode(node).decode(),
     ]
+    if daemon.client_certificates is not None:
+        folder = _comma(daemon.client_certificates)
+        argv += ["--object", f"tls-creds-x509,id=client-tls,dir={folder},endpoint=client,verify-peer=on"]
+    argv += ["--blockdev", msgspec.json.encode(node).decode()]
     writable = "on" if door.writable else "off"
     if isinstance(door, FuseDoor):
         export = {"type": "fuse", "mountpoint": door.path, "growable": "off", "allow-other": "off"}

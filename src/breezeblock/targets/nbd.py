@@ -7,6 +7,11 @@ Order of an export: record with a fresh token (the intent) -> daemon -> record w
 the daemon again, and the next export ends it and starts over: nobody can be connected to an export that was never announced.
 Order of an unexport: relay -> door (refused while a client is connected) -> daemon -> folder, the record last.
 
+Instances. A storage daemon that is killed takes with it what it had acknowledged and not flushed (a qcow2 image's maps live in its
+memory). A client that silently connected again would go on as if those writes were there. So every start of a daemon exports under a
+name of its own, volume-<id>.<token>: clients of the dead one find nothing to come back to and see an I/O error, as from a lost disk;
+who connects anew asks `admit` for the new name.
+
 Two daemons for a remote host: the one that holds the image never listens on the network and parses no stranger's bytes, the local
 path does not change when a remote host comes or goes, and TCP closes with the last remote admission."""
 
@@ -218,13 +223,16 @@ class NbdTarget:
     def _intend(
         self, name: str, volume_id: str, size: int, mode: Mode, layer: Layer, before: NbdExportRecord | None
     ) -> NbdExportRecord:
-        """The record with a fresh token, on disk before anything runs. Who was admitted stays so; a relay finds the new daemon at
-        the old socket by itself, so remote hosts see a pause and no error."""
+        """The record with a fresh token, on disk before anything runs. Who was admitted stays so, and a relay keeps its port."""
         folder = self._exports / name
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         near = storage_daemon.socket_folder(folder)
+        token = processes.new_token()
         door = UnixDoor(
-            path=str(near / "nbd"), name=name, description=_identity(volume_id), writable=mode is Mode.RW
+            path=str(near / "nbd"),
+            name=f"{name}.{token}",
+            description=_identity(volume_id),
+            writable=mode is Mode.RW,
         )
         record = NbdExportRecord(
             name=name,
@@ -235,9 +243,7 @@ class NbdTarget:
             format=layer.format,
             admitted=before.admitted if before else (),
             relay=before.relay if before else None,
-            daemon=Daemon(
-                token=processes.new_token(), folder=str(folder), monitor=str(near / "monitor"), door=door
-            ),
+            daemon=Daemon(token=token, folder=str(folder), monitor=str(near / "monitor"), door=door),
         )
         self._save(record)
         return record
@@ -372,7 +378,7 @@ def _identity(volume_id: str) -> str:
 def _unix_uri(record: NbdExportRecord) -> str:
     door = record.daemon.door
     assert isinstance(door, UnixDoor)
-    return f"nbd+unix:///{quote(record.name)}?socket={quote(door.path, safe='/')}"
+    return f"nbd+unix:///{quote(door.name)}?socket={quote(door.path, safe='/')}"
 
 
 def _export(record: NbdExportRecord) -> Export:

@@ -35,14 +35,16 @@ def opened(
     taken: Collection[int],
     intend: Callable[[Daemon], None],
 ) -> Daemon:
-    """A relay of `source` that runs: `before` where it still does, else a new one at the same port (its clients find it again).
+    """A relay of `source` that runs: `before` where it still does, else a new one at the same port. The clients of a dead relay find the
+    new one; those of a dead daemon do not (see nbd.py, instances).
     `intend` stores what is about to be started. `taken`: ports of other exports, in use or promised."""
-    if before is not None and storage_daemon.stands(before):
-        return before
-    if before is not None:
-        storage_daemon.stop(before)
     door = source.door
     assert isinstance(door, UnixDoor)
+    if before is not None:
+        assert isinstance(before.door, TcpDoor)
+        if before.door.name == door.name and storage_daemon.stands(before):
+            return before
+        storage_daemon.stop(before)
     port = (
         before.door.port
         if before is not None and isinstance(before.door, TcpDoor)
