@@ -106,6 +106,6 @@ def test_brick_takes_secrets_from_stdin_and_not_from_the_command_line(
 ) -> None:
     bad = tmp_path / "info.json"
     bad.write_text('{"target": "x"}')
-    ran = command("brick", "connect", str(bad))
-    assert ran.status == 2
-    assert '"driver_volume_type"' in ran.err
+    ran = command("brick", "connect", str(bad), "--state", str(tmp_path / "state"))
+    assert ran.status == REFUSED
+    assert "driver_volume_type" in ran.err

@@ -4,64 +4,75 @@ file or stdin and never from the command line, since it may hold secrets."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from breezeblock.cli.exits import usage
+from breezeblock.cli.exits import refused, usage
 from breezeblock.cli.session import Session
 
 
-def connect(session: Session, *, info: str) -> None:
-    from breezeblock.brick import command
+def connect(
+    session: Session, *, info: str, state: Path | None, size: int | None, certificates: Path | None
+) -> None:
+    with _reasons():
+        from breezeblock.brick import command
 
-    _show(session, command.connect(_read(info)))
-
-
-def disconnect(session: Session, *, info: str) -> None:
-    from breezeblock.brick import command
-
-    _show(session, command.disconnect(_read(info)))
-
-
-def extend(session: Session, *, info: str) -> None:
-    from breezeblock.brick import command
-
-    _show(session, command.extend(_read(info)))
-
-
-def _read(where: str) -> Mapping[str, Any]:
-    try:
-        text = sys.stdin.read() if where == "-" else Path(where).read_text(encoding="utf-8")
-        found = json.loads(text)
-    except OSError as why:
-        raise usage(f"the connection info cannot be read: {why}") from None
-    except ValueError as why:
-        raise usage(f"the connection info is not JSON: {why}") from None
-    if isinstance(found, dict) and isinstance(found.get("connection_info"), dict):
-        found = found["connection_info"]
-    if not isinstance(found, dict) or "driver_volume_type" not in found:
-        raise usage(
-            "this is no connection info",
-            needed='JSON with "driver_volume_type"',
-            had=type(found).__name__
-            if not isinstance(found, dict)
-            else ", ".join(found) or "an empty object",
-            remedy="It is the connection_info of an attachment, as the attachments API answers it.",
+        device = command.connect(
+            command.read_info(info),
+            state=_state(state),
+            size=None if size is None else size << 30,
+            certificates=certificates,
         )
-    if "data" not in found:
-        # Attachments carry it flat; connectors take it nested.
-        found = {"driver_volume_type": found["driver_volume_type"], "data": found}
-    return found
+    document = {"kind": device.kind, "path": device.path, "how": device.how, "size": device.size}
+    session.show({"device": document}, device.path)
 
 
-def _show(session: Session, answer: object) -> None:
-    import msgspec
+def disconnect(
+    session: Session, *, info: str, state: Path | None, force: bool, certificates: Path | None
+) -> None:
+    with _reasons():
+        from breezeblock.brick import command
 
-    document = msgspec.to_builtins(answer)
-    text = (
-        document.get("path", "") if isinstance(document, dict) else str("" if document is None else document)
-    )
-    session.show(document if isinstance(document, dict) else {"answer": document}, str(text))
+        command.disconnect(
+            command.read_info(info), state=_state(state), force=force, certificates=certificates
+        )
+    session.show({"device": None}, "disconnected")
+
+
+def extend(session: Session, *, info: str, state: Path | None, certificates: Path | None) -> None:
+    with _reasons():
+        from breezeblock.brick import command
+
+        size = command.extend(command.read_info(info), state=_state(state), certificates=certificates)
+    session.show({"size": size}, str(size))
+
+
+def _state(given: Path | None) -> Path:
+    """Where the connectors remember what they made: gone with the boot, as the devices are."""
+    runtime = "/run" if os.geteuid() == 0 else os.environ.get("XDG_RUNTIME_DIR", "")
+    if given is None and not runtime:
+        raise usage(
+            "there is no place for the connectors' state",
+            needed="--state DIR or XDG_RUNTIME_DIR",
+            had="neither",
+        )
+    folder = given or Path(runtime) / "breezeblock" / "brick"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """An error of the library, told as the command tells its own."""
+    from breezeblock.model.errors import Error, Malformed
+
+    try:
+        yield
+    except Malformed as why:
+        raise usage(why.message, needed=why.needed, had=why.had) from None
+    except Error as why:
+        raise refused(why.message, code=why.code, needed=why.needed, had=why.had, remedy=why.remedy) from None
+    except OSError as why:
+        raise refused(f"{why.filename or 'this'}: {why.strerror}", code="host.refused") from None

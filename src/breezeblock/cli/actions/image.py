@@ -108,20 +108,13 @@ def _facts(path: Path, stated: str | None) -> tuple[str, int]:
     from breezeblock.model.errors import BadFormat
 
     try:
-        if stated == "raw":
-            return "raw", path.stat().st_size
-        facts = inspect(path)
+        facts = inspect(path, stated)
     except OSError as why:
         raise refused(f"{path} cannot be read: {why.strerror}", code="image.unreadable") from None
     except BadFormat as why:
-        raise refused(why.message, code=why.code, needed=why.needed, had=why.had, remedy=why.remedy) from None
-    if facts.format not in ("raw", "qcow2"):
-        raise refused(f"{path} is not importable", code="image.bad-format", needed="raw or qcow2", had=facts.format,
-                      remedy="Convert it with qemu-img first.")  # fmt: skip
-    if stated and stated != facts.format:
-        raise usage(
-            f"{path} is not what --format says", needed=stated, had=facts.format, remedy="Leave --format out."
-        )
+        raise refused(
+            f"{path}: {why.message}", code=why.code, needed=why.needed, had=why.had, remedy=why.remedy
+        ) from None
     return facts.format, facts.virtual_size
 
 

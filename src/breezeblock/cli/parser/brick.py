@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from breezeblock.cli.parser.words import leaf, noun
+from breezeblock.cli.parser.words import leaf, noun, size
 
 
 def add(nouns: Any) -> None:
@@ -23,3 +24,13 @@ def add(nouns: Any) -> None:
             default="-",
             help="the connection_info as JSON; - or nothing: stdin",
         )
+        verb.add_argument(
+            "--state", type=Path, metavar="DIR", help="what is connected; else /run/breezeblock/brick"
+        )
+        verb.add_argument(
+            "--certificates", type=Path, metavar="DIR", help="for NBD over TLS: ca-cert.pem, client-*.pem"
+        )
+        if name == "connect":
+            verb.add_argument("--size", type=size, help="refuse a device of another size, in GiB")
+        if name == "disconnect":
+            verb.add_argument("--force", action="store_true", help="even when it is open: writes may be lost")
