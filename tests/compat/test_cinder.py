@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""python-cinderclient, unchanged, on a real service."""
+
+from __future__ import annotations
+
+import json
+
+from tests.compat.clients import Clients, until
+from tests.compat.conftest import gone, snapshot_status, status
+
+
+def test_the_program_itself_lists_volumes(clients: Clients, volume: str) -> None:
+    ran = clients.program("cinder", "list")
+    assert ran.status == 0, ran.err
+    assert volume in [row["ID"] for row in ran.rows]
+
+
+def test_a_volume_is_created_shown_renamed_and_deleted(clients: Clients, name: str) -> None:
+    made = clients.cinder("create", "1", "--name", name, "--metadata", "k=v", "--description", "text").record
+    until(lambda: status(clients, made["id"]), "available")
+    clients.cinder("rename", name, f"{name}-new", "--description", "other")
+    shown = clients.cinder("show", f"{name}-new").record
+    assert (shown["id"], shown["description"], shown["size"]) == (made["id"], "other", "1")
+    clients.cinder("metadata", made["id"], "set", "second=2")
+    clients.cinder("metadata", made["id"], "unset", "k")
+    assert clients.cinder("metadata-show", made["id"]).record["second"] == "2"
+    clients.cinder("delete", made["id"])
+    gone(lambda: status(clients, made["id"]))
+
+
+def test_a_volume_is_extended(clients: Clients, volume: str) -> None:
+    clients.cinder("extend", volume, "2")
+    until(lambda: status(clients, volume), "available")
+    assert clients.cinder("show", volume).record["size"] == "2"
+
+
+def test_bootable_and_read_only_are_set(clients: Clients, volume: str) -> None:
+    clients.cinder("set-bootable", volume, "true")
+    assert clients.cinder("show", volume).record["bootable"] == "true"
+    clients.cinder("readonly-mode-update", volume, "true")
+    assert "True" in clients.cinder("show", volume).out
+    metadata = clients.sdk("get_volume", volume)["metadata"]
+    assert metadata["readonly"] == "True"
+
+
+def test_a_status_is_reset(clients: Clients, volume: str) -> None:
+    clients.cinder("reset-state", "--state", "error", volume)
+    assert status(clients, volume) == "error"
+    clients.cinder("reset-state", "--state", "available", volume)
+    assert status(clients, volume) == "available"
+
+
+def test_a_snapshot_is_made_used_reset_and_deleted(clients: Clients, volume: str, name: str) -> None:
+    made = clients.cinder("snapshot-create", volume, "--name", f"{name}-snap").record
+    until(lambda: snapshot_status(clients, made["id"]), "available")
+    assert made["id"] in [row["ID"] for row in clients.cinder("snapshot-list", "--volume-id", volume).rows]
+    clients.cinder("snapshot-metadata", made["id"], "set", "k=v")
+    clients.cinder("snapshot-reset-state", "--state", "error", made["id"])
+    assert clients.cinder("snapshot-show", made["id"]).record["status"] == "error"
+    clients.cinder("snapshot-reset-state", "--state", "available", made["id"])
+    copy = clients.cinder("create", "--snapshot-id", made["id"], "--name", f"{name}-copy", "1").record
+    until(lambda: status(clients, copy["id"]), "available")
+    clients.cinder("delete", copy["id"])
+    clients.cinder("snapshot-delete", made["id"])
+    gone(lambda: snapshot_status(clients, made["id"]))
+    gone(lambda: status(clients, copy["id"]))
+
+
+def test_a_volume_is_reverted(clients: Clients, volume: str) -> None:
+    made = clients.cinder("snapshot-create", volume, "--name", "point").record
+    until(lambda: snapshot_status(clients, made["id"]), "available")
+    clients.cinder("revert-to-snapshot", made["id"])
+    until(lambda: status(clients, volume), "available")
+
+
+def test_a_volume_is_cloned(clients: Clients, volume: str, name: str) -> None:
+    made = clients.cinder("create", "--source-volid", volume, "--name", f"{name}-clone", "1").record
+    until(lambda: status(clients, made["id"]), "available")
+    clients.cinder("delete", made["id"])
+    gone(lambda: status(clients, made["id"]))
+
+
+def test_a_type_with_extra_specs_is_used_and_deleted(clients: Clients, name: str) -> None:
+    made = clients.cinder("type-create", name, "--description", "text").rows[0]
+    clients.cinder("type-key", name, "set", "volume_backend_name=nowhere", "k=v")
+    clients.cinder("type-key", name, "unset", "k")
+    specs = next(row for row in clients.cinder("extra-specs-list").rows if row["ID"] == made["ID"])
+    assert specs["extra_specs"] == "{'volume_backend_name': 'nowhere'}"
+    clients.cinder("type-update", name, "--name", f"{name}-new")
+    assert f"{name}-new" in [row["Name"] for row in clients.cinder("type-list").rows]
+    clients.cinder("type-default")
+    clients.cinder("type-delete", f"{name}-new")
+    assert made["ID"] not in [row["ID"] for row in clients.cinder("type-list").rows]
+
+
+def test_a_volume_that_fits_nowhere_ends_in_error_with_a_message(clients: Clients, name: str) -> None:
+    clients.cinder("type-create", name)
+    clients.cinder("type-key", name, "set", "volume_backend_name=nowhere")
+    made = clients.cinder("create", "1", "--name", name, "--volume-type", name).record
+    until(lambda: "placed" if status(clients, made["id"]) != "error" else "in error", "in error")
+    assert made["id"] in [row["Resource UUID"] for row in clients.cinder("message-list").rows]
+    clients.cinder("delete", made["id"])
+    gone(lambda: status(clients, made["id"]))
+    clients.cinder("type-delete", name)
+
+
+def test_an_attachment_is_reserved_updated_completed_and_deleted(clients: Clients, volume: str) -> None:
+    server = "11111111-2222-4333-8444-555555555555"
+    made = clients.cinder("attachment-create", volume, server).record
+    attachment = made.get("ID") or made["id"]
+    assert status(clients, volume) == "reserved"
+    connect = ["--host", "elsewhere", "--platform", "x86_64", "--ostype", "linux2", "--ip", "127.0.0.1"]
+    clients.cinder("attachment-update", attachment, *connect, ok=False)
+    shown = clients.sdk("get_attachment", attachment)
+    assert shown["volume_id"] == volume
+    assert attachment in [row["ID"] for row in clients.cinder("attachment-list").rows]
+    clients.cinder("attachment-delete", attachment)
+    until(lambda: status(clients, volume), "available")
+
+
+def test_an_attachment_of_this_host_gives_a_connection_and_completes(clients: Clients, volume: str) -> None:
+    import socket
+
+    words = [
+        "attachment-create",
+        "--connect",
+        "True",
+        "--mountpoint",
+        "/dev/vdb",
+        "--host",
+        socket.gethostname(),
+    ]
+    words += ["--platform", "x86_64", "--ostype", "linux2", "--ip", "127.0.0.1", volume]
+    server = "11111111-2222-4333-8444-555555555556"
+    ran = clients.cinder(*words, server)
+    attachment = ran.record.get("ID") or ran.record["id"]
+    info = clients.sdk("get_attachment", attachment)["connection_info"]
+    assert info["driver_volume_type"] in ("local", "nbd"), json.dumps(info)
+    clients.cinder("attachment-complete", attachment)
+    assert status(clients, volume) == "in-use"
+    clients.cinder("attachment-delete", attachment)
+    until(lambda: status(clients, volume), "available")
+
+
+def test_services_pools_zones_quotas_and_limits_are_shown(clients: Clients) -> None:
+    assert {"cinder-volume", "cinder-scheduler"} <= {
+        row["Binary"] for row in clients.cinder("service-list").rows
+    }
+    assert "free_capacity_gb" in clients.cinder("get-pools", "--detail").record
+    assert clients.cinder("availability-zone-list").rows[0]["Status"] == "available"
+    assert "gigabytes" in clients.cinder("quota-show", clients.project).record
+    assert "volumes" in clients.cinder("quota-usage", clients.project).out
+    limits = {row["Name"]: row["Value"] for row in clients.cinder("absolute-limits").rows}
+    assert "totalVolumesUsed" in limits
+    assert clients.cinder("version-list").status == 0
+
+
+def test_quotas_are_changed_and_put_back(clients: Clients) -> None:
+    project = "ffffffffffffffffffffffffffffffff"
+    clients.cinder("quota-update", "--volumes", "7", project)
+    assert clients.cinder("quota-show", project).record["volumes"] == "7"
+    clients.cinder("quota-delete", project)
+    assert clients.cinder("quota-show", project).record["volumes"] != "7"
+
+
+def test_a_service_is_disabled_with_a_reason_and_enabled(clients: Clients) -> None:
+    host = next(r["Host"] for r in clients.cinder("service-list").rows if r["Binary"] == "cinder-volume")
+    clients.cinder("service-disable", "--reason", "maintenance", host, "cinder-volume")
+    found = next(r for r in clients.cinder("service-list").rows if r["Binary"] == "cinder-volume")
+    assert (found["Status"], found["Disabled Reason"]) == ("disabled", "maintenance")
+    clients.cinder("service-enable", host, "cinder-volume")
+    found = next(r for r in clients.cinder("service-list").rows if r["Binary"] == "cinder-volume")
+    assert found["Status"] == "enabled"
+
+
+def test_what_is_not_there_is_said_and_is_a_failure(clients: Clients) -> None:
+    ran = clients.cinder("show", "no-such-volume", ok=False)
+    assert ran.status == 1
+    assert "No volume with a name or ID of 'no-such-volume' exists" in ran.err

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""python-openstackclient, unchanged, on a real service."""
+
+from __future__ import annotations
+
+from tests.compat.clients import Clients, until
+from tests.compat.conftest import gone, snapshot_status, status
+
+
+def test_the_program_itself_lists_volumes(clients: Clients, volume: str) -> None:
+    ran = clients.program("openstack", "volume", "list", "-f", "value", "-c", "ID")
+    assert ran.status == 0, ran.err
+    assert volume in ran.out.split()
+
+
+def test_a_volume_is_created_shown_listed_and_deleted(clients: Clients, name: str) -> None:
+    made = clients.openstack(
+        "volume", "create", "--size", "1", "--description", "text", name, "-f", "json"
+    ).json
+    assert made["size"] == 1
+    assert made["status"] == "creating"
+    until(lambda: status(clients, made["id"]), "available")
+    shown = clients.openstack("volume", "show", name, "-f", "json").json
+    assert (shown["id"], shown["description"]) == (made["id"], "text")
+    listed = clients.openstack("volume", "list", "--long", "--name", name, "-f", "json").json
+    assert [item["ID"] for item in listed] == [made["id"]]
+    clients.openstack("volume", "delete", name)
+    gone(lambda: status(clients, made["id"]))
+
+
+def test_set_and_unset_change_what_is_said_about_a_volume(clients: Clients, volume: str) -> None:
+    clients.openstack("volume", "set", "--name", "renamed", "--property", "a=1", "--property", "b=2", volume)
+    clients.openstack("volume", "set", "--bootable", volume)
+    clients.openstack("volume", "unset", "--property", "a", volume)
+    shown = clients.openstack("volume", "show", volume, "-f", "json").json
+    assert shown["name"] == "renamed"
+    assert shown["properties"] == {"b": "2"}
+    assert str(shown["bootable"]).lower() == "true"
+
+
+def test_set_read_only_is_seen_in_the_metadata(clients: Clients, volume: str) -> None:
+    clients.openstack("volume", "set", "--read-only", volume)
+    assert clients.openstack("volume", "show", volume, "-f", "json").json["properties"]["readonly"] == "True"
+    clients.openstack("volume", "set", "--read-write", volume)
+    assert clients.openstack("volume", "show", volume, "-f", "json").json["properties"]["readonly"] == "False"
+
+
+def test_set_size_extends(clients: Clients, volume: str) -> None:
+    clients.openstack("volume", "set", "--size", "2", volume)
+    until(lambda: status(clients, volume), "available")
+    assert clients.openstack("volume", "show", volume, "-f", "json").json["size"] == 2
+
+
+def test_set_state_resets_the_status(clients: Clients, volume: str) -> None:
+    clients.openstack("volume", "set", "--state", "error", volume)
+    assert clients.openstack("volume", "show", volume, "-f", "json").json["status"] == "error"
+
+
+def test_a_snapshot_is_created_listed_shown_used_and_deleted(
+    clients: Clients, volume: str, name: str
+) -> None:
+    made = clients.openstack(
+        "volume", "snapshot", "create", "--volume", volume, f"{name}-snap", "-f", "json"
+    ).json
+    until(lambda: snapshot_status(clients, made["id"]), "available")
+    listed = clients.openstack("volume", "snapshot", "list", "--volume", volume, "-f", "json").json
+    assert [item["ID"] for item in listed] == [made["id"]]
+    clients.openstack("volume", "snapshot", "set", "--property", "k=v", "--description", "said", made["id"])
+    shown = clients.openstack("volume", "snapshot", "show", f"{name}-snap", "-f", "json").json
+    assert (shown["properties"], shown["description"]) == ({"k": "v"}, "said")
+
+    copy = clients.openstack("volume", "create", "--snapshot", made["id"], f"{name}-copy", "-f", "json").json
+    until(lambda: status(clients, copy["id"]), "available")
+    assert clients.openstack("volume", "show", copy["id"], "-f", "json").json["snapshot_id"] == made["id"]
+    clients.openstack("volume", "delete", copy["id"])
+    gone(lambda: status(clients, copy["id"]))
+    clients.openstack("volume", "snapshot", "delete", made["id"])
+    gone(lambda: snapshot_status(clients, made["id"]))
+
+
+def test_a_volume_is_cloned(clients: Clients, volume: str, name: str) -> None:
+    made = clients.openstack("volume", "create", "--source", volume, f"{name}-clone", "-f", "json").json
+    until(lambda: status(clients, made["id"]), "available")
+    shown = clients.openstack("volume", "show", made["id"], "-f", "json").json
+    assert (shown["source_volid"], shown["size"]) == (volume, 1)
+    clients.openstack("volume", "delete", made["id"])
+    gone(lambda: status(clients, made["id"]))
+
+
+def test_a_volume_is_reverted_to_its_snapshot(clients: Clients, volume: str) -> None:
+    made = clients.openstack("volume", "snapshot", "create", "--volume", volume, "point", "-f", "json").json
+    until(lambda: snapshot_status(clients, made["id"]), "available")
+    clients.openstack("--os-volume-api-version", "3.40", "volume", "revert", made["id"])
+    until(lambda: status(clients, volume), "available")
+    until(lambda: snapshot_status(clients, made["id"]), "available")
+
+
+def test_a_type_is_created_changed_and_deleted(clients: Clients, name: str) -> None:
+    made = clients.openstack(
+        "volume", "type", "create", "--property", "k=v", "--public", name, "-f", "json"
+    ).json
+    assert made["properties"] == {"k": "v"}
+    clients.openstack("volume", "type", "set", "--property", "other=1", "--description", "said", name)
+    clients.openstack("volume", "type", "unset", "--property", "k", name)
+    shown = clients.openstack("volume", "type", "show", name, "-f", "json").json
+    assert (shown["properties"], shown["description"]) == ({"other": "1"}, "said")
+    assert name in [item["Name"] for item in clients.openstack("volume", "type", "list", "-f", "json").json]
+    clients.openstack("volume", "type", "delete", name)
+    assert name not in [
+        item["Name"] for item in clients.openstack("volume", "type", "list", "-f", "json").json
+    ]
+
+
+def test_a_type_is_private_when_asked(clients: Clients, name: str) -> None:
+    made = clients.openstack("volume", "type", "create", "--private", name, "-f", "json").json
+    assert made["is_public"] is False
+    clients.openstack("volume", "type", "delete", name)
+
+
+def test_services_pools_and_zones_are_listed(clients: Clients) -> None:
+    services = clients.openstack("volume", "service", "list", "-f", "json").json
+    assert {"cinder-volume", "cinder-scheduler"} <= {item["Binary"] for item in services}
+    assert {item["State"] for item in services} == {"up"}
+    pools = clients.openstack("volume", "backend", "pool", "list", "--long", "-f", "json").json
+    assert all("@" in item["Name"] and "#" in item["Name"] for item in pools)
+    zones = clients.openstack("availability", "zone", "list", "--volume", "-f", "json").json
+    assert zones[0]["Zone Status"] == "available"
+
+
+def test_a_backends_capabilities_are_shown(clients: Clients) -> None:
+    pool = clients.openstack("volume", "backend", "pool", "list", "-f", "json").json[0]["Name"]
+    host = pool.partition("#")[0]
+    assert clients.openstack("volume", "backend", "capability", "show", host, "-f", "json").status == 0
+
+
+def test_a_summary_counts_the_volumes(clients: Clients, volume: str) -> None:
+    found = clients.openstack("volume", "summary", "-f", "json").json
+    assert found["Total Count"] >= 1
+
+
+def test_what_is_not_there_is_said_and_is_a_failure(clients: Clients) -> None:
+    ran = clients.openstack("volume", "show", "no-such-volume", ok=False)
+    assert ran.status == 1
+    assert "no-such-volume" in ran.err
