@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The resources of the contract, one file each. `routes` collects what they declare."""
+
+from __future__ import annotations
+
+from breezeblock.api.route import Route, declared_in
+
+
+def routes() -> tuple[Route, ...]:
+    """Every declared operation, the extension's included."""
+    from breezeblock.api import extension
+    from breezeblock.api.v3 import (
+        attachments,
+        extensions,
+        limits,
+        messages,
+        pools,
+        quota_sets,
+        resource_filters,
+        services,
+        snapshot_actions,
+        snapshot_metadata,
+        snapshots,
+        type_extra_specs,
+        types,
+        volume_actions,
+        volume_admin_actions,
+        volume_connections,
+        volume_image_metadata,
+        volume_metadata,
+        volumes,
+        zones,
+    )
+
+    return declared_in(
+        volumes,
+        volume_metadata,
+        volume_actions,
+        volume_admin_actions,
+        volume_connections,
+        volume_image_metadata,
+        snapshots,
+        snapshot_metadata,
+        snapshot_actions,
+        attachments,
+        types,
+        type_extra_specs,
+        limits,
+        quota_sets,
+        services,
+        pools,
+        zones,
+        extensions,
+        messages,
+        resource_filters,
+        *extension.modules(),
+    )
