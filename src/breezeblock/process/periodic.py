@@ -21,6 +21,8 @@ from breezeblock.store.transaction import Tx
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS, REPORT_SECONDS, RETRY_SECONDS, PURGE_SECONDS = 10.0, 15.0, 5.0, 3600.0
+#: after a nudge: how soon, and how often at most.
+SETTLE_SECONDS, NUDGED_SECONDS = 0.5, 3.0
 HISTORY_DAYS = 30
 
 
@@ -82,7 +84,8 @@ class Periodic:
                     self._try(name, step)
             if self._nudged.wait(1.0) and not self._stop.is_set():
                 self._nudged.clear()
-                due["report"] = min(due["report"], time.monotonic() - began + 0.5)
+                soon = max(time.monotonic() - began + SETTLE_SECONDS, due["report"] - REPORT_SECONDS + NUDGED_SECONDS)
+                due["report"] = min(due["report"], soon)
 
     def _try(self, name: str, step: Callable[[], None]) -> None:
         try:

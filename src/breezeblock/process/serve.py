@@ -76,7 +76,7 @@ class Service:
         url = config.database.url.reveal()
         upgrade(url)
         self.bell, self.roles = InProcessBell(), config.roles.start
-        self.store = Store(url, threads=config.database.connections, bell=self.bell.rung)
+        self.store = Store(url, threads=config.database.connections, bell=self._rung)
         self.process_id = self.folder.process_id()
         self.store.write_sync(self._prepare)
         self.backends = self._build_backends() if "volume" in self.roles else []
@@ -236,12 +236,22 @@ class Service:
             signal.signal(number, lambda *_: self.stopping.set())
         self.stopping.wait()
 
+    def _leave(self, tx: Tx) -> None:
+        operations.release_all(tx, self.process_id)
+        services.gone(tx, self.process_id)
+
+    def _rung(self, names: frozenset[str]) -> None:
+        """After each commit: wake who waits; an operation that ended may have changed the space there is."""
+        self.bell.rung(names)
+        if any(name.startswith("operation/") for name in names):
+            self.periodic.nudge()
+
     def _stop(self) -> None:
         self.stopping.set()
         self.periodic.stop()
         self.engine.stop(grace_seconds=5.0)
         with contextlib.suppress(Exception):  # the process ends either way; leases end by themselves
-            self.store.write_sync(lambda tx: (operations.release_all(tx, self.process_id), services.gone(tx, self.process_id)))
+            self.store.write_sync(self._leave)
         self.store.close()
 
 

@@ -32,10 +32,8 @@ class Status:
     async def read(self) -> Mapping[str, Any]:
         rows = await self._store.read(self._rows)
         return {
-            "status": {
-                "version": __version__, **self._facts, "uptime_seconds": round(time.monotonic() - self._began, 1),
-                "memory_mib": round(memory_bytes() / MiB, 1), "host": self._host, **rows,
-            }
+            "version": __version__, **self._facts, "uptime_seconds": round(time.monotonic() - self._began, 1),
+            "memory_mib": round(memory_bytes() / MiB, 1), "host": self._host, **rows,
         }
 
     def _rows(self, tx: Tx) -> dict[str, Any]:

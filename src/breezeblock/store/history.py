@@ -26,7 +26,8 @@ def finish(tx: Tx, id: str, state: str, error: dict[str, Any] | None) -> None:
     if row is None:
         return
     document = msgspec.structs.replace(
-        _operation(tx, row, timeline=True), state=state, error=error, finished_at=tx.now, held_by=None, waits_for=None
+        _operation(tx, row, timeline=True), state=state, error=error, finished_at=tx.now, held_by=None, waits_for=None,
+        task=None if state == "succeeded" else row.task or None,
     )
     tx.execute(
         insert(history),
