@@ -100,10 +100,20 @@ def find(path: Path) -> Loop | None:
 def attached() -> Sequence[Loop]:
     """Every loop device with a backing file."""
     found = (
-        _read(f"/dev/{entry.parent.parent.name}")
+        _read_another(f"/dev/{entry.parent.parent.name}")
         for entry in Path("/sys/block").glob("loop*/loop/backing_file")
     )
     return [loop for loop in found if loop is not None]
+
+
+def _read_another(device: str) -> Loop | None:
+    """As _read, but somebody else's loop whose backing file cannot be asked (a dead FUSE mount) is none of ours."""
+    try:
+        return _read(device)
+    except OSError as error:
+        if error.errno in (errno.ENOTCONN, errno.ESTALE, errno.EIO):
+            return None
+        raise
 
 
 def stands(loop: Loop) -> bool:
