@@ -4,7 +4,9 @@ the folder itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from breezeblock.drivers.driver import Capabilities, Kind, Object, PoolReport, Spec
@@ -16,11 +18,15 @@ from breezeblock.drivers.file.folder import Folder, checked, id_of, kind_of, obj
 from breezeblock.drivers.file.layers import SECTOR, Layers
 from breezeblock.drivers.file.space import Space
 from breezeblock.drivers.file.tree import format_of, owner_of
+from breezeblock.host import files
 from breezeblock.model.call import Context
 from breezeblock.model.errors import BadSize, NotThere, Unsupported
 from breezeblock.model.extents import Extents
 from breezeblock.model.observation import Observation
 from breezeblock.model.reach import FileReach, Live, Reach
+
+#: Deletes after which lock files of long gone objects are looked for.
+_SWEEP_LOCKS = 256
 
 
 class FileDriver:
@@ -45,6 +51,7 @@ class FileDriver:
         self._pool, self._backend_id = pool_name, backend_id
         self._adopt_from, self._inspect, self._deep = tuple(adopt_from), inspect, deep
         self._space = Space(self._folder, keep_free, max_over_subscription_ratio)
+        self._deletes = itertools.count(1)
         self._layers_or_none: Layers | None = None
 
     @property
@@ -52,6 +59,13 @@ class FileDriver:
         assert self._layers_or_none is not None, "start() comes first"
         self._folder.require_there()
         return self._layers_or_none
+
+    @contextlib.contextmanager
+    def _changing(self, what: str) -> Iterator[Layers]:
+        """Around every call that writes: a full disk, wherever it is met, is the one error that callers know."""
+        layers = self._layers
+        with files.full_is_no_space(f"working on {what}", self._folder.root):
+            yield layers
 
     @property
     def capabilities(self) -> Capabilities:
@@ -103,29 +117,31 @@ class FileDriver:
         if spec.size <= 0 or spec.size % SECTOR:
             raise BadSize("This is no size of a disk", needed=f"a multiple of {SECTOR} bytes", had=spec.size)
         name = object_name(spec.id, Kind.VOLUME)
-        if source is None:
-            self._layers.create(name, spec.size, ctx)
-        else:
-            made_from = (
-                create_copy if is_deep(self._layers, checked(source.name), self._deep) else Layers.create_from
-            )
-            made_from(self._layers, name, spec.size, source.name, ctx)
+        with self._changing(name) as layers:
+            if source is None:
+                layers.create(name, spec.size, ctx)
+            elif is_deep(layers, checked(source.name), self._deep):
+                create_copy(layers, name, spec.size, source.name, ctx)
+            else:
+                layers.create_from(name, spec.size, source.name, ctx)
         return self._object(name)
 
     def delete(self, obj: Object, ctx: Context) -> None:
-        layers = self._layers
-        for layer in layers.delete(checked(obj.name), ctx):
-            fold(layers, layer, ctx)
+        with self._changing(obj.name) as layers:
+            for layer in layers.delete(checked(obj.name), ctx):
+                fold(layers, layer, ctx)
+            if next(self._deletes) % _SWEEP_LOCKS == 0:
+                layers.locks.sweep(layers.is_named)
 
     def tidy(self, live: Mapping[str, Live], ctx: Context) -> int:
-        layers = self._layers
-        return fold_live(layers, live, ctx) + sum(
-            fold(layers, layer, ctx) for layer in layers.sweep(None, ctx)
-        )
+        with self._changing("the layers") as layers:
+            folded = fold_live(layers, live, ctx)
+            return folded + sum(fold(layers, layer, ctx) for layer in layers.sweep(None, ctx))
 
     def extend(self, obj: Object, size: int, live: Live | None, ctx: Context) -> Object:
-        end_folds(self._layers, checked(obj.name))
-        self._layers.extend(obj.name, -(-size // SECTOR) * SECTOR, live, ctx)
+        with self._changing(obj.name) as layers:
+            end_folds(layers, checked(obj.name))
+            layers.extend(obj.name, -(-size // SECTOR) * SECTOR, live, ctx)
         return self._object(obj.name)
 
     def snapshot(
@@ -139,17 +155,20 @@ class FileDriver:
             )
         names = [object_name(id, Kind.SNAPSHOT) for _, id in of]
         for (volume, _), name in zip(of, names, strict=True):
-            self._layers.snapshot(checked(volume.name), name, live.get(volume.id), ctx)
+            with self._changing(name) as layers:
+                layers.snapshot(checked(volume.name), name, live.get(volume.id), ctx)
         return [self._object(name) for name in names]
 
     def checkpoint(self, volume: Object, id: str, live: Live | None, ctx: Context) -> Object:
         name = object_name(id, Kind.CHECKPOINT)
-        self._layers.snapshot(checked(volume.name), name, live, ctx)
+        with self._changing(name) as layers:
+            layers.snapshot(checked(volume.name), name, live, ctx)
         return self._object(name)
 
     def revert(self, volume: Object, to: Object, ctx: Context) -> Object:
-        end_folds(self._layers, checked(volume.name))
-        self._layers.revert(checked(volume.name), checked(to.name), ctx)
+        with self._changing(volume.name) as layers:
+            end_folds(layers, checked(volume.name))
+            layers.revert(volume.name, checked(to.name), ctx)
         return self._object(volume.name)
 
     def find(self, name: str) -> Observation[Object]:
@@ -184,7 +203,8 @@ class FileDriver:
                 "This backend adopts no files", needed="an inspector of image headers", had="none"
             )
         name = object_name(id, Kind.VOLUME)
-        adopt(self._layers, name, ref, self._adopt_from, self._inspect, ctx)
+        with self._changing(name) as layers:
+            adopt(layers, name, ref, self._adopt_from, self._inspect, ctx)
         return self._object(name)
 
     def reach(self, obj: Object) -> Reach:

@@ -49,9 +49,9 @@ from breezeblock.drivers.driver import Kind
 from breezeblock.drivers.file.folder import Folder, id_of, kind_of
 from breezeblock.drivers.file.locks import Locks
 from breezeblock.drivers.file.space import OBJECT, Space
-from breezeblock.drivers.file.tree import Layer, Tree, TreeReader, format_of, owner_of, successor
+from breezeblock.drivers.file.tree import Layer, Tree, TreeReader, owner_of, successor
 from breezeblock.drivers.file.work import Draft, Work
-from breezeblock.host import executor, files, qcow2, reflink
+from breezeblock.host import files, qcow2, qemu_img, reflink
 from breezeblock.host.killpoint import reach
 from breezeblock.model.call import Context
 from breezeblock.model.errors import BadSize, Busy, NotThere
@@ -248,7 +248,7 @@ class Layers:
         with self.locks.hold(volume, ctx):
             leaf = self._required(volume)
             path = self.path(leaf.file)
-            if live is not None and format_of(live.active()) == "qcow2" and live.active() != str(path):
+            if live is not None and live.active() != str(path):
                 live.snapshot(str(path))  # as in freeze
             if size <= leaf.size:
                 return
@@ -258,7 +258,7 @@ class Layers:
                 os.truncate(path, size)  # also under a loop device: its target tells it
             else:
                 self._require_unwritten(volume, leaf)
-                executor.run(["qemu-img", "resize", "-q", "-f", "qcow2", path, str(size)], timeout=120.0)
+                qemu_img.resize(path, size)
             reach("file.extend.grown")
             files.sync_file(path)
 
