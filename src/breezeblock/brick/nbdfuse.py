@@ -141,12 +141,13 @@ def make(
 
 
 def unmake(folder: Path, chain: Chain, *, lossy: bool = False) -> None:
-    """Take it apart, whatever of it there is. Raises Busy, having changed nothing, while the device is in use."""
+    """Take it apart, whatever of it there is. Raises Busy, having changed nothing, while the device is in use; Failed, also having
+    changed nothing, when its last writes cannot be flushed (the export is dead) and the caller does not accept their loss."""
     disk = folder / "disk"
     if chain.boot == processes.boot_id():
         runs = chain.process is not None and processes.alive(chain.process)
         for device in _devices(disk, chain, runs):
-            loop.detach(device, lossy=lossy or not runs)
+            loop.detach(device, lossy=lossy)
         passed("nbdfuse.detached")
         if runs:
             mounts.unmount(disk)

@@ -7,7 +7,7 @@ direct I/O off writes one request at a time (the kernel holds the file's lock), 
 asks for it off, reads back what the kernel decided and refuses the device otherwise.
 
 Identity. A device number is reused at once. The kernel gives every new backing a disk sequence number that never comes again in one
-boot: a Loop remembers it and the backing file's inode, and what does not match is somebody else's.
+boot: a Loop remembers it, and a device with another one is somebody else's. Its file is told by inode, not by name.
 
 Detach. LOOP_CLR_FD on a device that somebody holds open succeeds, and the device stays until the last one closes it. So holders are
 looked for first, the device is opened exclusively meanwhile, and the end is awaited."""
@@ -98,27 +98,22 @@ def find(path: Path) -> Loop | None:
 
 
 def attached() -> Sequence[Loop]:
-    """Every loop device with a backing file."""
-    found = (
-        _read_another(f"/dev/{entry.parent.parent.name}")
-        for entry in Path("/sys/block").glob("loop*/loop/backing_file")
+    """Every loop device with a backing file that answers."""
+    devices = (
+        f"/dev/{entry.parent.parent.name}" for entry in Path("/sys/block").glob("loop*/loop/backing_file")
     )
-    return [loop for loop in found if loop is not None]
-
-
-def _read_another(device: str) -> Loop | None:
-    """As _read, but somebody else's loop whose backing file cannot be asked (a dead FUSE mount) is none of ours."""
-    try:
-        return _read(device)
-    except OSError as error:
-        if error.errno in (errno.ENOTCONN, errno.ESTALE, errno.EIO):
-            return None
-        raise
+    return [loop for loop in map(_read, devices) if loop is not None]
 
 
 def stands(loop: Loop) -> bool:
-    """Whether the device is still the one that was attached."""
-    return _read(loop.device) == loop
+    """Whether the device is still the one that was attached. Asks the kernel alone: a backing file on a dead FUSE server answers
+    nothing, and its device stands all the same."""
+    try:
+        return int(_attribute(loop, "diskseq")) == loop.sequence and bool(
+            _attribute(loop, "loop/backing_file")
+        )
+    except OSError:
+        return False
 
 
 def size(loop: Loop) -> int:
@@ -188,20 +183,16 @@ def _checked(loop: Loop, path: Path) -> Loop:
 
 
 def _read(device: str) -> Loop | None:
-    """The device as it is now; None without a backing file."""
+    """The device as it is now; None without a backing file, or with one that does not answer (on a dead FUSE server)."""
     try:
-        fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (FileNotFoundError, OSError) as absent:
-        if isinstance(absent, PermissionError):
-            raise _not_root() from absent
+        fd = _open(device, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
         return None
     try:
         status = _INFO.unpack(fcntl.ioctl(fd, _GET_STATUS, bytes(_INFO.size)))
         sequence = Path(f"/sys/block/{Path(device).name}/diskseq").read_text(encoding="ascii")
-    except OSError as absent:
-        if absent.errno in (errno.ENXIO, errno.ENOENT, errno.ENODEV):
-            return None
-        raise
+    except OSError:
+        return None
     finally:
         os.close(fd)
     encoded = status[0]
@@ -224,14 +215,14 @@ def _flush(fd: int, loop: Loop, *, lossy: bool) -> None:
 
 
 def _keep(loop: Loop) -> None:
-    """It was not gone in time: take the promise back that it goes with its last user."""
+    """It was not gone in time: take the promise back that it goes with its last user (nothing to take back once it is gone)."""
     fd = _open(loop.device, os.O_RDONLY)
     try:
         status = list(_INFO.unpack(fcntl.ioctl(fd, _GET_STATUS, bytes(_INFO.size))))
         status[8] &= ~_AUTO_CLEAR
         fcntl.ioctl(fd, _SET_STATUS, _INFO.pack(*status))
     except OSError as gone:
-        if gone.errno != errno.ENXIO:
+        if gone.errno not in (errno.ENXIO, errno.ENOTCONN):
             raise
     finally:
         os.close(fd)
