@@ -50,8 +50,17 @@ def state_of(row: PoolRow) -> PoolState:
     """A pool's row as the scheduler wants it. What volumes were promised counts as allocated, whatever the backend holds of it by now."""
     backend = row.backend
     return pool_state(
-        row.report, host=row.host, backend_id=backend.id, backend_name=backend.name, availability_zone=backend.availability_zone,
-        allocated=row.allocated_gib * GiB, volumes=row.volumes, reserved_bytes=row.reserved_bytes, up=backend.state == "up",
-        enabled=backend.enabled, frozen=backend.frozen, filter_function=row.report.get("filter_function"),
+        row.report,
+        host=row.host,
+        backend_id=backend.id,
+        backend_name=backend.name,
+        availability_zone=backend.availability_zone,
+        allocated=row.allocated_gib * GiB,
+        volumes=row.volumes,
+        reserved_bytes=row.reserved_bytes,
+        up=backend.state == "up",
+        enabled=backend.enabled,
+        frozen=backend.frozen,
+        filter_function=row.report.get("filter_function"),
         goodness_function=row.report.get("goodness_function"),
     )

@@ -42,6 +42,7 @@ class Ports(Protocol):
     def host(self) -> str:
         """This host's name, as agents know it."""
         ...
+
     @property
     def boot_id(self) -> str: ...
     def backend(self, id: str) -> Backend | None: ...
@@ -63,7 +64,10 @@ def backend(ports: Ports, id: str) -> Backend:
     """Raises Unreachable (transient): another process may have it, or it is starting."""
     found = ports.backend(id)
     if found is None:
-        raise Unreachable(f"backend {id} is not ready in this process", remedy="See 'breezeblock status' for why it did not start.")
+        raise Unreachable(
+            f"backend {id} is not ready in this process",
+            remedy="See 'breezeblock status' for why it did not start.",
+        )
     return found
 
 
@@ -73,13 +77,19 @@ def choose_target(backend: Backend, reach: Reach, connector: Mapping[str, Any], 
     here = connector.get("host") in (None, local_host)
     for name, target in backend.targets.items():
         facts = target.capabilities
-        if not target.accepts(reach) or not (here or facts.remote) or (connector.get("user_space") and facts.protocol == "local"):
+        if (
+            not target.accepts(reach)
+            or not (here or facts.remote)
+            or (connector.get("user_space") and facts.protocol == "local")
+        ):
             continue
         return name
     where = "this host" if here else f"host {connector.get('host')}"
     raise Unsupported(
-        f"no target can export this volume to {where}", needed=f"a target for {type(reach).__name__} that {where} can reach",
-        had=", ".join(backend.targets) or "no target", remedy="Set [nbd] tcp_listen, or target = \"auto\" for this backend.",
+        f"no target can export this volume to {where}",
+        needed=f"a target for {type(reach).__name__} that {where} can reach",
+        had=", ".join(backend.targets) or "no target",
+        remedy='Set [nbd] tcp_listen, or target = "auto" for this backend.',
     )
 
 
@@ -100,5 +110,3 @@ def live_port(backend: Backend, exported: str) -> Live | None:
 
 def encode(value: Any) -> str:
     return msgspec.json.encode(value).decode()
-
-

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from breezeblock.flow.task import Flow, registry
 from breezeblock.operations.attachment import connect as attachment_connect
 from breezeblock.operations.attachment import delete as attachment_delete
+from breezeblock.operations.backend import debt, tidy
 from breezeblock.operations.host import attach as host_attach
 from breezeblock.operations.host import detach as host_detach
 from breezeblock.operations.host import reconnect as host_reconnect
@@ -21,8 +22,19 @@ from breezeblock.operations.volume import revert as volume_revert
 
 FLOWS: dict[str, Flow] = registry(
     [
-        volume_create.FLOW, volume_delete.FLOW, volume_extend.FLOW, volume_revert.FLOW, snapshot_create.FLOW, snapshot_delete.FLOW,
-        attachment_connect.FLOW, attachment_delete.FLOW, host_attach.FLOW, host_detach.FLOW, host_reconnect.FLOW,
+        volume_create.FLOW,
+        volume_delete.FLOW,
+        volume_extend.FLOW,
+        volume_revert.FLOW,
+        snapshot_create.FLOW,
+        snapshot_delete.FLOW,
+        attachment_connect.FLOW,
+        attachment_delete.FLOW,
+        host_attach.FLOW,
+        host_detach.FLOW,
+        host_reconnect.FLOW,
+        tidy.FLOW,
+        debt.FLOW,
     ]
 )
 

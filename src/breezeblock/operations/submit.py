@@ -18,7 +18,17 @@ from breezeblock.store.operations import BULK, INTERACTIVE, NewOperation
 from breezeblock.store.transaction import Tx
 
 SCHEDULER = "scheduler"
-__all__ = ["BULK", "INTERACTIVE", "SCHEDULER", "agent_queue", "backend_queue", "new_id", "refuse_pinned", "submit", "volume_key"]
+__all__ = [
+    "BULK",
+    "INTERACTIVE",
+    "SCHEDULER",
+    "agent_queue",
+    "backend_queue",
+    "new_id",
+    "refuse_pinned",
+    "submit",
+    "volume_key",
+]
 
 
 def agent_queue(host: str) -> str:
@@ -40,15 +50,36 @@ def new_id() -> str:
 
 
 def submit(
-    tx: Tx, flow: Flow, caller: Caller, *, id: str, resource_type: str, resource_id: str, project_id: str, queue: str,
-    args: Mapping[str, Any], keys: Mapping[str, bool] | None = None, lane: int = BULK,
+    tx: Tx,
+    flow: Flow,
+    caller: Caller,
+    *,
+    id: str,
+    resource_type: str,
+    resource_id: str,
+    project_id: str,
+    queue: str,
+    args: Mapping[str, Any],
+    keys: Mapping[str, bool] | None = None,
+    lane: int = BULK,
 ) -> str:
     """Write the operation `id` of a flow. It is claimed after this transaction commits."""
     return operation_rows.submit(
         tx,
         NewOperation(
-            id=id, kind=flow.kind, resource_type=resource_type, resource_id=resource_id, project_id=project_id, user_id=caller.user_id,
-            request_id=caller.request_id, queue=queue, tasks=flow.names(), pivot=flow.pivot, args=args, keys=keys or {}, lane=lane,
+            id=id,
+            kind=flow.kind,
+            resource_type=resource_type,
+            resource_id=resource_id,
+            project_id=project_id,
+            user_id=caller.user_id,
+            request_id=caller.request_id,
+            queue=queue,
+            tasks=flow.names(),
+            pivot=flow.pivot,
+            args=args,
+            keys=keys or {},
+            lane=lane,
         ),
     )
 
@@ -58,6 +89,8 @@ def refuse_pinned(tx: Tx, kind: str, id: str) -> None:
     operation = key_rows.pinned_by(tx, f"{kind}/{id}")
     if operation is not None:
         raise Pinned(
-            f"Invalid {kind}: {kind} {id} is the source of a running operation", needed="no operation that reads it",
-            had=f"operation {operation}", operation=operation,
+            f"Invalid {kind}: {kind} {id} is the source of a running operation",
+            needed="no operation that reads it",
+            had=f"operation {operation}",
+            operation=operation,
         )

@@ -8,7 +8,11 @@ from pathlib import Path
 
 
 def serve(
-    *, config: Path | str | None = None, listen: str | None = None, data: Path | str | None = None, ready_file: Path | str | None = None
+    *,
+    config: Path | str | None = None,
+    listen: str | None = None,
+    data: Path | str | None = None,
+    ready_file: Path | str | None = None,
 ) -> int:
     """Run until SIGINT or SIGTERM. Returns the exit code; a refusal to start is one sentence on stderr."""
     from breezeblock.process.serve import run

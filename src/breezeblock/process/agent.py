@@ -29,12 +29,16 @@ class Agent:
                 reason = self._missing(attachment)
                 if reason:
                     log.warning("attachment %s: %s; connecting again", attachment.id, reason)
-                    self._store.write_sync(lambda tx, a=attachment, why=reason: reconnect.reconnect(tx, a, why))  # type: ignore[misc]
+                    self._store.write_sync(
+                        lambda tx, a=attachment, why=reason: reconnect.reconnect(tx, a, why)
+                    )  # type: ignore[misc]
 
     def _missing(self, attachment: Attachment) -> str:
         """Why the volume is not here; "" when it is, or when nobody can tell."""
         if attachment.boot_id != self._ports.boot_id:
-            return f"the host was rebooted since (boot id {attachment.boot_id} then, {self._ports.boot_id} now)"
+            return (
+                f"the host was rebooted since (boot id {attachment.boot_id} then, {self._ports.boot_id} now)"
+            )
         flat = dict(attachment.connection_info)
         kind = flat.pop("driver_volume_type", "")
         try:

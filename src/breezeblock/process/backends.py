@@ -49,14 +49,20 @@ class RunningBackend:
 
     @property
     def queue(self) -> str:
-        return f"backend/{self.id}@{self.host}" if self.driver.capabilities.host_bound else f"backend/{self.id}"
+        return (
+            f"backend/{self.id}@{self.host}" if self.driver.capabilities.host_bound else f"backend/{self.id}"
+        )
 
 
 def build(config: Config, settings: Settings, id: str, host: str, run: Path) -> RunningBackend:
     """Composition only: nothing is touched before start."""
     driver = FileDriver(
-        settings.folder, pool_name=settings.name, backend_id=id, keep_free=settings.keep_free_bytes,
-        max_over_subscription_ratio=settings.max_over_subscription_ratio, inspect=inspect,
+        settings.folder,
+        pool_name=settings.name,
+        backend_id=id,
+        keep_free=settings.keep_free_bytes,
+        max_over_subscription_ratio=settings.max_over_subscription_ratio,
+        inspect=inspect,
     )
     return RunningBackend(id, settings, host, driver, _targets(config, settings, host, run / settings.name))
 
@@ -67,8 +73,10 @@ def _targets(config: Config, settings: Settings, host: str, run: Path) -> Mappin
     listen = None
     if nbd.tcp_listen:
         listen = Listen(
-            address=nbd.tcp_listen, ports=(nbd.port_first, nbd.port_last),
-            certificates=None if nbd.tls_folder == UNSET else str(nbd.tls_folder), hostname=nbd.tls_hostname or None,
+            address=nbd.tcp_listen,
+            ports=(nbd.port_first, nbd.port_last),
+            certificates=None if nbd.tls_folder == UNSET else str(nbd.tls_folder),
+            hostname=nbd.tls_hostname or None,
         )
     found: dict[str, Target] = {}
     if settings.target == "local" or (settings.target == "auto" and os.geteuid() == 0):
@@ -102,7 +110,11 @@ def start(backend: RunningBackend, store: Store) -> bool:
 def _grows_attached(backend: RunningBackend) -> bool:
     """A volume can be grown in use only when both the driver and the target that attaches it here can."""
     preferred = next(iter(backend.targets.values()), None)
-    return bool(backend.driver.capabilities.online_extend and preferred is not None and preferred.capabilities.live_resize)
+    return bool(
+        backend.driver.capabilities.online_extend
+        and preferred is not None
+        and preferred.capabilities.live_resize
+    )
 
 
 def _failed(backend: RunningBackend, store: Store, reason: str) -> None:
@@ -111,11 +123,19 @@ def _failed(backend: RunningBackend, store: Store, reason: str) -> None:
     _register(backend, store, "down", reason, msgspec.to_builtins(backend.driver.capabilities))
 
 
-def _register(backend: RunningBackend, store: Store, state: str, reason: str, capabilities: Mapping[str, object]) -> None:
+def _register(
+    backend: RunningBackend, store: Store, state: str, reason: str, capabilities: Mapping[str, object]
+) -> None:
     row = {
-        "id": backend.id, "name": backend.name, "host": backend.host, "driver": backend.settings.driver,
-        "availability_zone": backend.settings.availability_zone, "host_bound": backend.driver.capabilities.host_bound,
-        "capabilities": msgspec.json.encode(capabilities).decode(), "state": state, "reason": reason,
+        "id": backend.id,
+        "name": backend.name,
+        "host": backend.host,
+        "driver": backend.settings.driver,
+        "availability_zone": backend.settings.availability_zone,
+        "host_bound": backend.driver.capabilities.host_bound,
+        "capabilities": msgspec.json.encode(capabilities).decode(),
+        "state": state,
+        "reason": reason,
     }
 
     def write(tx: Tx) -> None:
@@ -132,11 +152,18 @@ def report(backend: RunningBackend, store: Store) -> None:
     for pool in backend.driver.pools():
         body = msgspec.to_builtins(pool)
         body["reserved_percentage"] = settings.reserved_percentage
-        body["filter_function"], body["goodness_function"] = settings.filter_function or None, settings.goodness_function or None
+        body["filter_function"], body["goodness_function"] = (
+            settings.filter_function or None,
+            settings.goodness_function or None,
+        )
         body["capabilities"] |= {
-            "online_extend": _grows_attached(backend), "volume_backend_name": backend.name, "vendor_name": "Open Source",
-            "driver_version": "1.0", "thin_provisioning_support": pool.capabilities.thin,
-            "thick_provisioning_support": not pool.capabilities.thin, **settings.capabilities,
+            "online_extend": _grows_attached(backend),
+            "volume_backend_name": backend.name,
+            "vendor_name": "Open Source",
+            "driver_version": "1.0",
+            "thin_provisioning_support": pool.capabilities.thin,
+            "thick_provisioning_support": not pool.capabilities.thin,
+            **settings.capabilities,
         }
         reports.append((pool.name, body, sampled_us))
 

@@ -27,7 +27,10 @@ class Credentials(msgspec.Struct, frozen=True):
 
     def caller(self) -> Caller:
         return Caller(
-            user_id=self.user_id, project_id=self.project_id, roles=frozenset({"admin", "member", "reader"}), is_admin=True
+            user_id=self.user_id,
+            project_id=self.project_id,
+            roles=frozenset({"admin", "member", "reader"}),
+            is_admin=True,
         )
 
 
@@ -41,7 +44,8 @@ class DataFolder:
             self._lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise Failed(
-                f"the data folder {path} cannot be used: {error.strerror}", needed="a folder that this user can write",
+                f"the data folder {path} cannot be used: {error.strerror}",
+                needed="a folder that this user can write",
                 remedy="Choose another with --data or BREEZEBLOCK_DATA.",
             ) from error
         try:
@@ -50,7 +54,9 @@ class DataFolder:
             holder = os.pread(self._lock, 64, 0).decode(errors="replace").strip() or "another process"
             os.close(self._lock)
             raise Conflict(
-                f"the data folder {path} is in use", needed="a folder that nobody else serves", had=holder,
+                f"the data folder {path} is in use",
+                needed="a folder that nobody else serves",
+                had=holder,
                 remedy="Stop the other service, or choose another folder with --data.",
             ) from None
         os.ftruncate(self._lock, 0)
@@ -85,7 +91,8 @@ class DataFolder:
             return None
         except msgspec.DecodeError as error:
             raise Failed(
-                f"{self.path / ADMIN} cannot be read: {error}", needed="the JSON that this service wrote",
+                f"{self.path / ADMIN} cannot be read: {error}",
+                needed="the JSON that this service wrote",
                 remedy="Remove the file; a new token is made at the next start.",
             ) from error
 

@@ -14,13 +14,14 @@ from datetime import UTC, datetime, timedelta
 from breezeblock.model.errors import Error, Stopping
 from breezeblock.process import backends as running
 from breezeblock.process.backends import RunningBackend
+from breezeblock.process.orphans import Orphans
 from breezeblock.store import history, services
 from breezeblock.store.database import Store
 from breezeblock.store.transaction import Tx
 
 log = logging.getLogger(__name__)
 
-BEAT_SECONDS, REPORT_SECONDS, RETRY_SECONDS, PURGE_SECONDS = 10.0, 15.0, 5.0, 3600.0
+BEAT_SECONDS, REPORT_SECONDS, RETRY_SECONDS, PURGE_SECONDS, TIDY_SECONDS = 10.0, 15.0, 5.0, 3600.0, 600.0
 #: after a nudge: how soon, and how often at most.
 SETTLE_SECONDS, NUDGED_SECONDS = 0.5, 3.0
 HISTORY_DAYS = 30
@@ -30,12 +31,28 @@ class Periodic:
     """`nudge` asks for a pool report soon (an operation that changes space has ended)."""
 
     def __init__(
-        self, store: Store, backends: Sequence[RunningBackend], *, process_id: str, host: str, roles: Sequence[str], zone: str,
-        queues: Callable[[], Sequence[str]], look_at_attachments: Callable[[], None], started_at: str,
+        self,
+        store: Store,
+        backends: Sequence[RunningBackend],
+        *,
+        process_id: str,
+        host: str,
+        roles: Sequence[str],
+        zone: str,
+        queues: Callable[[], Sequence[str]],
+        look_at_attachments: Callable[[], None],
+        orphans: Orphans | None,
+        started_at: str,
     ) -> None:
         self._store, self._backends, self._queues = store, backends, queues
-        self._process_id, self._host, self._roles, self._zone, self._started_at = process_id, host, tuple(roles), zone, started_at
-        self._look = look_at_attachments
+        self._process_id, self._host, self._roles, self._zone, self._started_at = (
+            process_id,
+            host,
+            tuple(roles),
+            zone,
+            started_at,
+        )
+        self._look, self._orphans = look_at_attachments, orphans
         self._stop, self._nudged = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="periodic", daemon=True)
 
@@ -56,7 +73,12 @@ class Periodic:
 
         def write(tx: Tx) -> None:
             services.seen(
-                tx, self._process_id, host=self._host, pid=os.getpid(), roles=",".join(self._roles), queues=queues,
+                tx,
+                self._process_id,
+                host=self._host,
+                pid=os.getpid(),
+                roles=",".join(self._roles),
+                queues=queues,
                 started_at=self._started_at,
             )
             services.forget_silent(tx, int(600e6))
@@ -65,16 +87,35 @@ class Periodic:
             for backend in self._backends:
                 if backend.ready:
                     zone = backend.settings.availability_zone
-                    services.beat(tx, "cinder-volume", f"{self._host}@{backend.name}", availability_zone=zone, backend_id=backend.id)
+                    services.beat(
+                        tx,
+                        "cinder-volume",
+                        f"{self._host}@{backend.name}",
+                        availability_zone=zone,
+                        backend_id=backend.id,
+                    )
 
         self._store.write_sync(write)
 
     def _run(self) -> None:
-        due: dict[str, float] = {"beat": 0.0, "report": 0.0, "retry": RETRY_SECONDS, "purge": PURGE_SECONDS, "look": BEAT_SECONDS}
+        due: dict[str, float] = {
+            "beat": 0.0,
+            "report": 0.0,
+            "retry": RETRY_SECONDS,
+            "purge": PURGE_SECONDS,
+            "look": 0.0,
+            "orphans": BEAT_SECONDS,
+            "tidy": TIDY_SECONDS,
+        }
         began = time.monotonic()
         steps: dict[str, tuple[float, Callable[[], None]]] = {
-            "beat": (BEAT_SECONDS, self.beat), "report": (REPORT_SECONDS, self._report), "retry": (RETRY_SECONDS, self._retry),
-            "purge": (PURGE_SECONDS, self._purge), "look": (BEAT_SECONDS, self._look),
+            "beat": (BEAT_SECONDS, self.beat),
+            "report": (REPORT_SECONDS, self._report),
+            "retry": (RETRY_SECONDS, self._retry),
+            "purge": (PURGE_SECONDS, self._purge),
+            "look": (BEAT_SECONDS, self._look),
+            "orphans": (BEAT_SECONDS, self._watch),
+            "tidy": (TIDY_SECONDS, self._tidy),
         }
         while not self._stop.is_set():
             now = time.monotonic() - began
@@ -84,7 +125,9 @@ class Periodic:
                     self._try(name, step)
             if self._nudged.wait(1.0) and not self._stop.is_set():
                 self._nudged.clear()
-                soon = max(time.monotonic() - began + SETTLE_SECONDS, due["report"] - REPORT_SECONDS + NUDGED_SECONDS)
+                soon = max(
+                    time.monotonic() - began + SETTLE_SECONDS, due["report"] - REPORT_SECONDS + NUDGED_SECONDS
+                )
                 due["report"] = min(due["report"], soon)
 
     def _try(self, name: str, step: Callable[[], None]) -> None:
@@ -96,6 +139,14 @@ class Periodic:
             log.warning("%s: %s", name, error)
         except Exception:
             log.exception("%s failed", name)
+
+    def _watch(self) -> None:
+        if self._orphans is not None:
+            self._orphans.look()
+
+    def _tidy(self) -> None:
+        if self._orphans is not None:
+            self._orphans.tidy([backend.id for backend in self._backends if backend.ready])
 
     def _report(self) -> None:
         for backend in self._backends:

@@ -21,7 +21,14 @@ T = TypeVar("T")
 
 class ProcessPorts:
     def __init__(
-        self, store: Store, backends: Sequence[RunningBackend], connectors: Sequence[Connector], policy: Policy, *, host: str, state: Path
+        self,
+        store: Store,
+        backends: Sequence[RunningBackend],
+        connectors: Sequence[Connector],
+        policy: Policy,
+        *,
+        host: str,
+        state: Path,
     ) -> None:
         self._store, self._backends, self._connectors = store, {b.id: b for b in backends}, connectors
         self._policy, self._host, self._state = policy, host, state

@@ -30,6 +30,7 @@ from breezeblock.process import backends as running
 from breezeblock.process.agent import Agent
 from breezeblock.process.backends import RunningBackend
 from breezeblock.process.folder import DataFolder
+from breezeblock.process.orphans import Orphans
 from breezeblock.process.periodic import Periodic
 from breezeblock.process.ports import ProcessPorts
 from breezeblock.process.status import Status
@@ -46,9 +47,14 @@ from breezeblock.store.transaction import Tx
 log = logging.getLogger("breezeblock")
 
 
-def run(*, config: Path | str | None, listen: str | None, data: Path | str | None, ready_file: Path | str | None) -> int:
+def run(
+    *, config: Path | str | None, listen: str | None, data: Path | str | None, ready_file: Path | str | None
+) -> int:
     """The exit code: 0 after a graceful stop, 1 when it refused to start (one sentence says why)."""
-    logging.basicConfig(level=os.environ.get("BREEZEBLOCK_LOG", "INFO"), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=os.environ.get("BREEZEBLOCK_LOG", "INFO"),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
     overrides: dict[str, str] = {}
     if listen is not None:
         host, _, port = listen.rpartition(":")
@@ -81,7 +87,9 @@ class Service:
         self.store.write_sync(self._prepare)
         self.backends = self._build_backends() if "volume" in self.roles else []
         self.ports = self._build_ports()
-        self.claims = StoreClaims(self.store, self.process_id, self.queues, lease_seconds=config.engine.lease_seconds)
+        self.claims = StoreClaims(
+            self.store, self.process_id, self.queues, lease_seconds=config.engine.lease_seconds
+        )
         self.engine = self._build_engine()
         self.periodic = self._build_periodic()
         self.stopping = threading.Event()
@@ -93,7 +101,9 @@ class Service:
         missing = unknown_tasks(operations.unfinished_tasks(tx))
         if missing:
             raise Failed(
-                "unfinished operations need tasks that this version does not have", needed=", ".join(missing), had=f"version {__version__}",
+                "unfinished operations need tasks that this version does not have",
+                needed=", ".join(missing),
+                had=f"version {__version__}",
                 remedy="Start the version that began them, let them finish, then upgrade.",
             )
         if self.store.dialect == "sqlite":
@@ -116,7 +126,10 @@ class Service:
         wanted = self.config.scheduler
         policy = check(
             Policy(
-                filters=wanted.filters, weighers=wanted.weighers, multipliers=wanted.multipliers, weight_handler=wanted.weight_handler,
+                filters=wanted.filters,
+                weighers=wanted.weighers,
+                multipliers=wanted.multipliers,
+                weight_handler=wanted.weight_handler,
                 max_attempts=wanted.max_attempts,
             )
         )
@@ -125,16 +138,41 @@ class Service:
     def _build_engine(self) -> Engine:
         wanted = self.config.engine
         return Engine(
-            self.claims, FLOWS, self.bell, self.ports, workers=(wanted.workers_interactive, wanted.workers_bulk),
-            lease_seconds=wanted.lease_seconds, renew_seconds=wanted.renew_seconds, give_up=_give_up, probe=killpoint.reach,
+            self.claims,
+            FLOWS,
+            self.bell,
+            self.ports,
+            workers=(wanted.workers_interactive, wanted.workers_bulk),
+            lease_seconds=wanted.lease_seconds,
+            renew_seconds=wanted.renew_seconds,
+            give_up=_give_up,
+            probe=killpoint.reach,
         )
 
     def _build_periodic(self) -> Periodic:
         agent = Agent(self.store, self.ports)
         return Periodic(
-            self.store, self.backends, process_id=self.process_id, host=self.host, roles=self.roles,
-            zone=self.config.scheduler.default_availability_zone, queues=self.queues,
-            look_at_attachments=agent.look if "agent" in self.roles else lambda: None, started_at=self.started_at,
+            self.store,
+            self.backends,
+            process_id=self.process_id,
+            host=self.host,
+            roles=self.roles,
+            zone=self.config.scheduler.default_availability_zone,
+            queues=self.queues,
+            look_at_attachments=agent.look if "agent" in self.roles else lambda: None,
+            orphans=self._build_orphans() if "scheduler" in self.roles else None,
+            started_at=self.started_at,
+        )
+
+    def _build_orphans(self) -> Orphans:
+        wanted = self.config.engine
+        return Orphans(
+            self.store,
+            self.process_id,
+            self.queues,
+            self.ports,
+            after_seconds=wanted.orphan_after_seconds,
+            lease_seconds=wanted.lease_seconds,
         )
 
     def queues(self) -> list[str]:
@@ -150,7 +188,9 @@ class Service:
 
     def run(self, ready_file: Path | None) -> int:
         starters = [
-            threading.Thread(target=running.start, args=(backend, self.store), name=f"start-{backend.name}", daemon=True)
+            threading.Thread(
+                target=running.start, args=(backend, self.store), name=f"start-{backend.name}", daemon=True
+            )
             for backend in self.backends
         ]
         for starter in starters:
@@ -181,27 +221,51 @@ class Service:
 
         waiting = Waiting(self.store, self.bell, self.claims)
         status = Status(
-            self.store, self.backends, folder=self.folder.path, database=self.store.url.render_as_string(hide_password=True),
-            roles=self.roles, host=self.host, boot_id=self.ports.boot_id, started_at=self.started_at,
+            self.store,
+            self.backends,
+            folder=self.folder.path,
+            database=self.store.url.render_as_string(hide_password=True),
+            roles=self.roles,
+            host=self.host,
+            boot_id=self.ports.boot_id,
+            started_at=self.started_at,
         )
         caller = self.credentials.caller()
         api = app.build(
             Services(
                 store=self.store,
-                authenticator=LocalTokens({self.credentials.token: caller}) if self.config.auth.mode == "local" else NoAuth(caller),
+                authenticator=LocalTokens({self.credentials.token: caller})
+                if self.config.auth.mode == "local"
+                else NoAuth(caller),
                 facts=Facts(
-                    version=__version__, public_endpoint=self.config.server.public_endpoint, max_body=self.config.server.max_body_bytes,
+                    version=__version__,
+                    public_endpoint=self.config.server.public_endpoint,
+                    max_body=self.config.server.max_body_bytes,
                     default_availability_zone=self.config.scheduler.default_availability_zone,
-                    connect_seconds=self.config.server.connect_seconds, host=self.host, agent="agent" in self.roles,
+                    connect_seconds=self.config.server.connect_seconds,
+                    host=self.host,
+                    agent="agent" in self.roles,
                 ),
-                wait=waiting.ended, changed=waiting.changed, cancel=waiting.cancel, status=status.read,
+                wait=waiting.ended,
+                changed=waiting.changed,
+                cancel=waiting.cancel,
+                status=status.read,
                 accepting=lambda: not self.stopping.is_set(),
             )
         )
         server = _without_signals(
             uvicorn.Config(
-                api, loop="none", http="httptools", ws="none", lifespan="off", log_level="warning", access_log=False, timeout_keep_alive=75,
-                timeout_graceful_shutdown=10, server_header=False, backlog=2048,
+                api,
+                loop="none",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_level="warning",
+                access_log=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=10,
+                server_header=False,
+                backlog=2048,
             )
         )
         loop = asyncio.get_running_loop()
@@ -215,7 +279,9 @@ class Service:
 
         def stop() -> None:
             if not self.stopping.is_set():
-                log.info("stopping: new work is refused, running operations finish or are parked; attached disks stay")
+                log.info(
+                    "stopping: new work is refused, running operations finish or are parked; attached disks stay"
+                )
                 self.stopping.set()
                 self._draining = loop.create_task(drain())
             else:
@@ -283,7 +349,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         server.close()
         raise Failed(
-            f"cannot listen on {host}:{port}: {error.strerror}", needed="a free port",
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            needed="a free port",
             remedy="Stop what uses it, or choose another with --listen HOST:PORT.",
         ) from error
     server.set_inheritable(False)

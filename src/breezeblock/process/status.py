@@ -22,35 +22,60 @@ from breezeblock.store.transaction import Tx
 
 class Status:
     def __init__(
-        self, store: Store, backends: Sequence[RunningBackend], *, folder: Path, database: str, roles: Sequence[str], host: str,
-        boot_id: str, started_at: str,
+        self,
+        store: Store,
+        backends: Sequence[RunningBackend],
+        *,
+        folder: Path,
+        database: str,
+        roles: Sequence[str],
+        host: str,
+        boot_id: str,
+        started_at: str,
     ) -> None:
         self._store, self._backends = store, backends
-        self._facts = {"data_folder": str(folder), "database": database, "roles": list(roles), "started_at": started_at}
+        self._facts = {
+            "data_folder": str(folder),
+            "database": database,
+            "roles": list(roles),
+            "started_at": started_at,
+        }
         self._host, self._began = {"name": host, "boot_id": boot_id}, time.monotonic()
 
     async def read(self) -> Mapping[str, Any]:
         rows = await self._store.read(self._rows)
         return {
-            "version": __version__, **self._facts, "uptime_seconds": round(time.monotonic() - self._began, 1),
-            "memory_mib": round(memory_bytes() / MiB, 1), "host": self._host, **rows,
+            "version": __version__,
+            **self._facts,
+            "uptime_seconds": round(time.monotonic() - self._began, 1),
+            "memory_mib": round(memory_bytes() / MiB, 1),
+            "host": self._host,
+            **rows,
         }
 
     def _rows(self, tx: Tx) -> dict[str, Any]:
         owed = int(tx.execute(select(func.count()).select_from(debts)).scalar_one())
         warnings = [f"backend {b.name} is down: {b.reason}" for b in self._backends if not b.ready]
         found = pools.page(tx)
-        warnings += [f"pool {p.host}: {p.report.get('reason')}" for p in found if not p.report.get("usable", True)]
+        warnings += [
+            f"pool {p.host}: {p.report.get('reason')}" for p in found if not p.report.get("usable", True)
+        ]
         if owed:
             warnings.append(f"{owed} undo steps are owed to backends (see findings)")
         return {
             "backends": [
-                {"id": b.id, "name": b.name, "state": "up" if b.ready else "down", "reason": b.reason} for b in self._backends
+                {"id": b.id, "name": b.name, "state": "up" if b.ready else "down", "reason": b.reason}
+                for b in self._backends
             ],
             "pools": [
                 {
-                    "name": p.host, "total": p.report["total"], "free": p.report["free"], "allocated": p.report["allocated"],
-                    "provisioned": p.report["provisioned"], "reserved": p.reserved_bytes, "volumes": p.volumes,
+                    "name": p.host,
+                    "total": p.report["total"],
+                    "free": p.report["free"],
+                    "allocated": p.report["allocated"],
+                    "provisioned": p.report["provisioned"],
+                    "reserved": p.reserved_bytes,
+                    "volumes": p.volumes,
                     "free_text": human(p.report["free"]),
                 }
                 for p in found
@@ -58,7 +83,9 @@ class Status:
             "operations": history.counts(tx),
             "attached": int(
                 tx.execute(
-                    select(func.count()).select_from(attachments).where(attachments.c.attach_status == "attached")
+                    select(func.count())
+                    .select_from(attachments)
+                    .where(attachments.c.attach_status == "attached")
                 ).scalar_one()
             ),
             "warnings": warnings,

@@ -31,7 +31,9 @@ class Waiting:
         """The operation at its next change: state, task, attempt or progress."""
         return await self._until(id, seconds, lambda now, first: now.ended or _face(now) != _face(first))
 
-    async def _until(self, id: str, seconds: float, enough: Callable[[Operation, Operation], bool]) -> Operation:
+    async def _until(
+        self, id: str, seconds: float, enough: Callable[[Operation, Operation], bool]
+    ) -> Operation:
         deadline = time.monotonic() + seconds
         first: Operation | None = None
         while True:
@@ -50,11 +52,15 @@ class Waiting:
         def write(tx: Tx) -> None:
             found = history.get(tx, id, project)
             if found.ended:
-                raise Conflict(f"Operation {id} has already {found.state}", needed="a running operation", had=found.state)
+                raise Conflict(
+                    f"Operation {id} has already {found.state}", needed="a running operation", had=found.state
+                )
             if operations.past_pivot(tx, id):
                 raise Cancelled(
-                    f"Operation {id} is past task {found.pivot} and can only go forward", needed=f"a state before {found.pivot}",
-                    had=f"task {found.task}", remedy="Wait until it has ended, then undo it by another request.",
+                    f"Operation {id} is past task {found.pivot} and can only go forward",
+                    needed=f"a state before {found.pivot}",
+                    had=f"task {found.task}",
+                    remedy="Wait until it has ended, then undo it by another request.",
                 )
             operations.request_cancel(tx, id)
 

@@ -61,6 +61,12 @@ def find_running(tx: Tx, id: str) -> str | None:
     return None if row is None else str(row.kind)
 
 
+def running_of(tx: Tx, kind: str, resource_id: str) -> str | None:
+    """The id of an unfinished operation of this kind on a resource."""
+    row = tx.row(select(operations.c.id).where(operations.c.kind == kind, operations.c.resource_id == resource_id).limit(1))
+    return None if row is None else str(row.id)
+
+
 def page(
     tx: Tx, *, project_id: str | None, resource_id: str | None = None, state: str | None = None, kind: str | None = None,
     limit: int = 100, marker: str | None = None,

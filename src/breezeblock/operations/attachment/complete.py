@@ -14,7 +14,8 @@ def complete(tx: Tx, caller: Caller, attachment_id: str) -> None:
     attachment = attachments.get(tx, attachment_id, None if caller.is_admin else caller.project_id)
     if not attachment.connection_json:
         raise WrongStatus(
-            f"Invalid attachment: {attachment_id} has no connection", needed="an attachment updated with a connector",
+            f"Invalid attachment: {attachment_id} has no connection",
+            needed="an attachment updated with a connector",
             had=f"attach status {attachment.attach_status}",
         )
     mark_attached(tx, attachment_id, attachment.volume_id)

@@ -27,7 +27,10 @@ from breezeblock.store.transaction import Tx
 def connect(tx: Tx, caller: Caller, attachment_id: str, connector: Mapping[str, Any]) -> str:
     """The operation to wait for. Raises NotFound, BadRequest (connector), Conflict (another connection), WrongStatus."""
     if not connector:
-        raise BadRequest("Invalid input received: the connector is empty", needed="a connector with host and protocol facts")
+        raise BadRequest(
+            "Invalid input received: the connector is empty",
+            needed="a connector with host and protocol facts",
+        )
     project = None if caller.is_admin else caller.project_id
     attachment = attachments.get(tx, attachment_id, project)
     volume = volumes.lock(tx, attachment.volume_id)
@@ -38,20 +41,35 @@ def connect(tx: Tx, caller: Caller, attachment_id: str, connector: Mapping[str, 
     others = [a for a in volume.attachments if a.id != attachment_id and a.connection_json]
     if others and not volume.multiattach:
         raise Conflict(
-            f"Volume {volume.id} is already connected by attachment {others[0].id}", needed="a volume without a connection, or multiattach",
+            f"Volume {volume.id} is already connected by attachment {others[0].id}",
+            needed="a volume without a connection, or multiattach",
             had=f"attachment {others[0].id}",
         )
     operation = new_id()
-    mode = attachment.attach_mode if attachment.attach_mode != "null" else str(connector.get("mode") or "null")
+    mode = (
+        attachment.attach_mode if attachment.attach_mode != "null" else str(connector.get("mode") or "null")
+    )
     attachments.write(tx, attachment_id, operation_id=operation)
     args: dict[str, Any] = {
-        "attachment_id": attachment_id, "volume_id": volume.id, "backend_id": volume.backend_id,
-        "queue": backend_queue(tx, volume.backend_id), "connector": dict(connector),
+        "attachment_id": attachment_id,
+        "volume_id": volume.id,
+        "backend_id": volume.backend_id,
+        "queue": backend_queue(tx, volume.backend_id),
+        "connector": dict(connector),
         "mode": resolve_mode(volume, mode if mode != "null" else None),
     }
     submit(
-        tx, FLOW, caller, id=operation, resource_type="attachment", resource_id=attachment_id, project_id=volume.project_id,
-        queue=args["queue"], args=args, keys={volume_key(volume.id): True}, lane=INTERACTIVE,
+        tx,
+        FLOW,
+        caller,
+        id=operation,
+        resource_type="attachment",
+        resource_id=attachment_id,
+        project_id=volume.project_id,
+        queue=args["queue"],
+        args=args,
+        keys={volume_key(volume.id): True},
+        lane=INTERACTIVE,
     )
     return operation
 
@@ -63,9 +81,17 @@ def record_connection(tx: Tx, work: Work) -> None:
     mode = args["mode"] if args["mode"] != "null" else "rw"
     flat = {"driver_volume_type": admitted.connection["driver_volume_type"], **admitted.connection["data"]}
     attachments.write(
-        tx, args["attachment_id"], connector=encode(connector), connection=encode(flat | {"attachment_id": args["attachment_id"]}),
-        export=encode(admitted.exported), attached_host=connector.get("host"), mountpoint=connector.get("mountpoint") or "na",
-        attach_time=tx.now, attach_mode=mode, attach_status="attaching", operation_id=None,
+        tx,
+        args["attachment_id"],
+        connector=encode(connector),
+        connection=encode(flat | {"attachment_id": args["attachment_id"]}),
+        export=encode(admitted.exported),
+        attached_host=connector.get("host"),
+        mountpoint=connector.get("mountpoint") or "na",
+        attach_time=tx.now,
+        attach_mode=mode,
+        attach_status="attaching",
+        operation_id=None,
     )
 
 
@@ -81,8 +107,13 @@ def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
 
 def tell_attach_failed(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     messages.tell(
-        tx, project_id=work.project_id, request_id=None, resource_type="VOLUME", resource_id=work.args["volume_id"],
-        event_id="VOLUME_VOLUME_002_001", text=f"attach volume: {error.get('message')} {error.get('remedy', '')}",
+        tx,
+        project_id=work.project_id,
+        request_id=None,
+        resource_type="VOLUME",
+        resource_id=work.args["volume_id"],
+        event_id="VOLUME_VOLUME_002_001",
+        text=f"attach volume: {error.get('message')} {error.get('remedy', '')}",
     )
 
 

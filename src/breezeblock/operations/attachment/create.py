@@ -13,21 +13,33 @@ from breezeblock.store.transaction import Tx
 
 
 def create(
-    tx: Tx, caller: Caller, volume_id: str, *, instance_uuid: str | None = None, mode: str | None = None, agent_host: str | None = None,
+    tx: Tx,
+    caller: Caller,
+    volume_id: str,
+    *,
+    instance_uuid: str | None = None,
+    mode: str | None = None,
+    agent_host: str | None = None,
 ) -> Attachment:
     """The attachment, reserved. Raises NotFound, WrongStatus, BadRequest (mode)."""
     project = None if caller.is_admin else caller.project_id
     volume = volumes.lock(tx, volume_id, project)
     if volume.status.startswith("error"):
         raise volumes.refuse(volume, "attachment_create")
-    if not volumes.begin(tx, volume_id, "attachment_create", project_id=project) and not _same_instance(volume, instance_uuid):
+    if not volumes.begin(tx, volume_id, "attachment_create", project_id=project) and not _same_instance(
+        volume, instance_uuid
+    ):
         raise volumes.refuse(volume, "attachment_create")
     id = new_id()
     attachments.create(
         tx,
         {
-            "id": id, "volume_id": volume_id, "project_id": volume.project_id, "instance_uuid": instance_uuid,
-            "attach_mode": resolve_mode(volume, mode), "agent_host": agent_host,
+            "id": id,
+            "volume_id": volume_id,
+            "project_id": volume.project_id,
+            "instance_uuid": instance_uuid,
+            "attach_mode": resolve_mode(volume, mode),
+            "agent_host": agent_host,
         },
     )
     return attachments.get(tx, id)

@@ -33,12 +33,25 @@ def delete(tx: Tx, caller: Caller, attachment_id: str, *, force: bool = False) -
     operation = new_id()
     attachments.write(tx, attachment_id, operation_id=operation)
     args: dict[str, Any] = {
-        "attachment_id": attachment_id, "volume_id": volume.id, "backend_id": volume.backend_id, "force": force,
-        "queue": backend_queue(tx, str(volume.backend_id)), "connector": attachment.connector,
+        "attachment_id": attachment_id,
+        "volume_id": volume.id,
+        "backend_id": volume.backend_id,
+        "force": force,
+        "queue": backend_queue(tx, str(volume.backend_id)),
+        "connector": attachment.connector,
     }
     submit(
-        tx, FLOW, caller, id=operation, resource_type="attachment", resource_id=attachment_id, project_id=volume.project_id,
-        queue=args["queue"], args=args, keys={volume_key(volume.id): True}, lane=INTERACTIVE,
+        tx,
+        FLOW,
+        caller,
+        id=operation,
+        resource_type="attachment",
+        resource_id=attachment_id,
+        project_id=volume.project_id,
+        queue=args["queue"],
+        args=args,
+        keys={volume_key(volume.id): True},
+        lane=INTERACTIVE,
     )
     return operation
 
@@ -48,7 +61,11 @@ def forget(tx: Tx, attachment_id: str, volume_id: str) -> None:
     attachments.remove(tx, attachment_id)
     volume = volumes.get(tx, volume_id)
     attached = volumes.attach_status_of(tx, volume_id)
-    if (volume.migration_status and volume.migration_status not in states.MIGRATION_FREE) or volume.status == "uploading" or volume.status.startswith("error"):
+    if (
+        (volume.migration_status and volume.migration_status not in states.MIGRATION_FREE)
+        or volume.status == "uploading"
+        or volume.status.startswith("error")
+    ):
         volumes.write(tx, volume_id, attach_status=attached)
     else:
         volumes.settle(tx, volume_id, states.BY_ATTACHMENTS, attach_status=attached)
@@ -69,9 +86,16 @@ def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     if volume.status == "detaching":
         volumes.settle(tx, args["volume_id"], states.VOLUME_MOVES["roll_detaching"].done)
     messages.tell(
-        tx, project_id=work.project_id, request_id=None, resource_type="VOLUME", resource_id=args["volume_id"],
-        event_id="VOLUME_VOLUME_002_001", text=f"detach volume: {error.get('message')} {error.get('remedy', '')}",
+        tx,
+        project_id=work.project_id,
+        request_id=None,
+        resource_type="VOLUME",
+        resource_id=args["volume_id"],
+        event_id="VOLUME_VOLUME_002_001",
+        text=f"detach volume: {error.get('message')} {error.get('remedy', '')}",
     )
 
 
-FLOW = Flow(kind="attachment.delete", tasks=(UNEXPORT, Change("forget", _forget)), pivot="unexport", stuck=_stuck)
+FLOW = Flow(
+    kind="attachment.delete", tasks=(UNEXPORT, Change("forget", _forget)), pivot="unexport", stuck=_stuck
+)

@@ -47,7 +47,11 @@ def export(work: Work, intent: Any) -> Any:
     made = target.export(reach, volume.id, obj.size, mode, work.call)
     info = target.admit(made, args["connector"], work.call)
     data = dict(info.data) | {
-        "volume_id": volume.id, "access_mode": mode.value, "encrypted": False, "qos_specs": None, "cacheable": False,
+        "volume_id": volume.id,
+        "access_mode": mode.value,
+        "encrypted": False,
+        "qos_specs": None,
+        "cacheable": False,
         "enforce_multipath": bool(args["connector"].get("enforce_multipath", False)),
     }
     connection = {"driver_volume_type": info.driver_volume_type, "data": data}
@@ -77,7 +81,9 @@ def unexport(work: Work, intent: Any, result: Any = None) -> Any:
     try:
         target.unexport(exported.export, work.call, force=bool(args.get("force")))
     except Busy as error:
-        error.remedy = "Disconnect the volume on its host first (unmount, breezeblock detach), or force the detach."
+        error.remedy = (
+            "Disconnect the volume on its host first (unmount, breezeblock detach), or force the detach."
+        )
         raise
     return {"ended": exported.export.name}
 

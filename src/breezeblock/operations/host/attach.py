@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attach a volume to the host of an agent, as one durable operation across two queues.
 
-    export    Effect  backend  export and admit (undo: take both back)
-    connect   Effect  host     a device appears and is verified (undo: disconnect)
-    complete  Change           attached, in-use; device and boot id on record"""
+export    Effect  backend  export and admit (undo: take both back)
+connect   Effect  host     a device appears and is verified (undo: disconnect)
+complete  Change           attached, in-use; device and boot id on record"""
 
 from __future__ import annotations
 
@@ -26,24 +26,46 @@ from breezeblock.store.transaction import Tx
 
 
 def attach(
-    tx: Tx, caller: Caller, volume_id: str, *, host: str, mode: str = "rw", connector: dict[str, Any] | None = None
+    tx: Tx,
+    caller: Caller,
+    volume_id: str,
+    *,
+    host: str,
+    mode: str = "rw",
+    connector: dict[str, Any] | None = None,
 ) -> tuple[Attachment, str]:
     """The attachment and the operation. `host` is the agent's; `connector` its connector properties. Raises NotFound, WrongStatus."""
     attachment = create(tx, caller, volume_id, mode=mode, agent_host=host)
     volume = volumes.get(tx, volume_id)
     if volume.backend_id is None:
-        raise WrongStatus(f"Invalid volume: volume {volume_id} was never placed", needed="a volume on a backend", had="none")
+        raise WrongStatus(
+            f"Invalid volume: volume {volume_id} was never placed", needed="a volume on a backend", had="none"
+        )
     operation = new_id()
     attachments.write(tx, attachment.id, operation_id=operation)
     volumes.write(tx, volume_id, operation_id=operation)
     args: dict[str, Any] = {
-        "attachment_id": attachment.id, "volume_id": volume_id, "backend_id": volume.backend_id,
-        "queue": backend_queue(tx, volume.backend_id), "host_queue": agent_queue(host), "host": host,
-        "connector": {"host": host, **(connector or {})}, "mode": attachment.attach_mode,
+        "attachment_id": attachment.id,
+        "volume_id": volume_id,
+        "backend_id": volume.backend_id,
+        "queue": backend_queue(tx, volume.backend_id),
+        "host_queue": agent_queue(host),
+        "host": host,
+        "connector": {"host": host, **(connector or {})},
+        "mode": attachment.attach_mode,
     }
     submit(
-        tx, FLOW, caller, id=operation, resource_type="volume", resource_id=volume_id, project_id=volume.project_id, queue=args["queue"],
-        args=args, keys={volume_key(volume_id): True}, lane=INTERACTIVE,
+        tx,
+        FLOW,
+        caller,
+        id=operation,
+        resource_type="volume",
+        resource_id=volume_id,
+        project_id=volume.project_id,
+        queue=args["queue"],
+        args=args,
+        keys={volume_key(volume_id): True},
+        lane=INTERACTIVE,
     )
     return attachments.get(tx, attachment.id), operation
 
@@ -52,7 +74,11 @@ def _complete(tx: Tx, work: Work) -> None:
     record_connection(tx, work)
     device = work.results["connect"]
     attachments.write(
-        tx, work.args["attachment_id"], device=encode(device), boot_id=work.ports.boot_id, mountpoint=str(device["path"])[:255]
+        tx,
+        work.args["attachment_id"],
+        device=encode(device),
+        boot_id=work.ports.boot_id,
+        mountpoint=str(device["path"])[:255],
     )
     mark_attached(tx, work.args["attachment_id"], work.args["volume_id"])
 

@@ -38,7 +38,9 @@ def connect(work: Work, intent: Any) -> Any:
 def observe(work: Work, intent: Any) -> Observation[Any]:
     info = _connection(work)
     seen = work.ports.connector(info["driver_volume_type"]).observe(info)
-    return Observation(seen.found, None if seen.value is None else msgspec.to_builtins(seen.value), seen.detail)
+    return Observation(
+        seen.found, None if seen.value is None else msgspec.to_builtins(seen.value), seen.detail
+    )
 
 
 def disconnect(work: Work, intent: Any, result: Any = None) -> Any:
@@ -46,10 +48,16 @@ def disconnect(work: Work, intent: Any, result: Any = None) -> Any:
     info = _connection(work)
     if not info["driver_volume_type"]:
         return None
-    stored = result if result is not None else work.ports.read(lambda tx: attachments.get(tx, work.args["attachment_id"])).device
+    stored = (
+        result
+        if result is not None
+        else work.ports.read(lambda tx: attachments.get(tx, work.args["attachment_id"])).device
+    )
     device = msgspec.convert(stored, Device) if stored else None
     force = bool(work.args.get("force"))
-    work.ports.connector(info["driver_volume_type"]).disconnect_volume(info, device, force=force, ignore_errors=force)
+    work.ports.connector(info["driver_volume_type"]).disconnect_volume(
+        info, device, force=force, ignore_errors=force
+    )
     return None
 
 

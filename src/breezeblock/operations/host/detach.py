@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detach a volume from the host of an agent.
 
-    disconnect  Effect  host     flush, remove the device, see that it is gone; Busy (mounted) leaves everything as it was
-    unexport    Effect  backend  pivot: end the export
-    forget      Change           the attachment's row goes"""
+disconnect  Effect  host     flush, remove the device, see that it is gone; Busy (mounted) leaves everything as it was
+unexport    Effect  backend  pivot: end the export
+forget      Change           the attachment's row goes"""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ from breezeblock.store.transaction import Tx
 
 
 def detach(
-    tx: Tx, caller: Caller, *, volume_id: str | None = None, attachment_id: str | None = None, force: bool = False
+    tx: Tx,
+    caller: Caller,
+    *,
+    volume_id: str | None = None,
+    attachment_id: str | None = None,
+    force: bool = False,
 ) -> str:
     """The operation. Raises NotFound (nothing is attached by an agent), Conflict (several), WrongStatus."""
     project = None if caller.is_admin else caller.project_id
@@ -34,25 +39,46 @@ def detach(
         if not mine:
             raise NotFound(f"Volume {volume_id} is not attached to a host by an agent")
         if len(mine) > 1:
-            raise Conflict(f"Volume {volume_id} has several attachments", needed="an attachment id", had=", ".join(a.id for a in mine))
+            raise Conflict(
+                f"Volume {volume_id} has several attachments",
+                needed="an attachment id",
+                had=", ".join(a.id for a in mine),
+            )
         attachment = mine[0]
     if attachment.agent_host is None:
-        raise NotFound(f"Attachment {attachment.id} was not made by an agent", remedy="Delete the attachment instead.")
+        raise NotFound(
+            f"Attachment {attachment.id} was not made by an agent", remedy="Delete the attachment instead."
+        )
     if attachment.operation_id and history.find_running(tx, attachment.operation_id) == FLOW.kind:
         return attachment.operation_id
     volume = volumes.lock(tx, attachment.volume_id)
     operation = new_id()
-    if volume.status == "in-use" and not volumes.begin(tx, volume.id, "begin_detaching", operation_id=operation):
+    if volume.status == "in-use" and not volumes.begin(
+        tx, volume.id, "begin_detaching", operation_id=operation
+    ):
         raise volumes.refuse(volume, "begin_detaching")
     attachments.write(tx, attachment.id, operation_id=operation)
     args: dict[str, Any] = {
-        "attachment_id": attachment.id, "volume_id": volume.id, "backend_id": volume.backend_id, "force": force,
-        "queue": backend_queue(tx, str(volume.backend_id)), "host_queue": agent_queue(attachment.agent_host),
+        "attachment_id": attachment.id,
+        "volume_id": volume.id,
+        "backend_id": volume.backend_id,
+        "force": force,
+        "queue": backend_queue(tx, str(volume.backend_id)),
+        "host_queue": agent_queue(attachment.agent_host),
         "connector": attachment.connector,
     }
     submit(
-        tx, FLOW, caller, id=operation, resource_type="volume", resource_id=volume.id, project_id=volume.project_id,
-        queue=args["host_queue"], args=args, keys={volume_key(volume.id): True}, lane=INTERACTIVE,
+        tx,
+        FLOW,
+        caller,
+        id=operation,
+        resource_type="volume",
+        resource_id=volume.id,
+        project_id=volume.project_id,
+        queue=args["host_queue"],
+        args=args,
+        keys={volume_key(volume.id): True},
+        lane=INTERACTIVE,
     )
     return operation
 
@@ -67,16 +93,27 @@ def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     if volumes.get(tx, work.args["volume_id"]).status == "detaching":
         volumes.settle(tx, work.args["volume_id"], VOLUME_MOVES["roll_detaching"].done)
     messages.tell(
-        tx, project_id=work.project_id, request_id=None, resource_type="VOLUME", resource_id=work.args["volume_id"],
-        event_id="VOLUME_VOLUME_002_001", text=f"detach volume: {error.get('message')} {error.get('remedy', '')}",
+        tx,
+        project_id=work.project_id,
+        request_id=None,
+        resource_type="VOLUME",
+        resource_id=work.args["volume_id"],
+        event_id="VOLUME_VOLUME_002_001",
+        text=f"detach volume: {error.get('message')} {error.get('remedy', '')}",
     )
 
 
 def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     attachments.write(tx, work.args["attachment_id"], attach_status="error_detaching", operation_id=None)
-    messages.find_out(tx, work.args["volume_id"], work.operation, "export.not-ended", str(error.get("message")))
+    messages.find_out(
+        tx, work.args["volume_id"], work.operation, "export.not-ended", str(error.get("message"))
+    )
 
 
 FLOW = Flow(
-    kind="host.detach", tasks=(DISCONNECT, UNEXPORT, Change("forget", _forget)), pivot="unexport", undone=_undone, stuck=_stuck
+    kind="host.detach",
+    tasks=(DISCONNECT, UNEXPORT, Change("forget", _forget)),
+    pivot="unexport",
+    undone=_undone,
+    stuck=_stuck,
 )

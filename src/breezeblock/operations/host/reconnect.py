@@ -31,13 +31,26 @@ def reconnect(tx: Tx, attachment: Attachment, reason: str) -> str | None:
     operation = new_id()
     attachments.write(tx, attachment.id, operation_id=operation)
     args: dict[str, Any] = {
-        "attachment_id": attachment.id, "volume_id": volume.id, "backend_id": volume.backend_id, "reason": reason,
-        "queue": backend_queue(tx, str(volume.backend_id)), "host_queue": agent_queue(str(attachment.agent_host)),
-        "connector": attachment.connector, "mode": attachment.attach_mode,
+        "attachment_id": attachment.id,
+        "volume_id": volume.id,
+        "backend_id": volume.backend_id,
+        "reason": reason,
+        "queue": backend_queue(tx, str(volume.backend_id)),
+        "host_queue": agent_queue(str(attachment.agent_host)),
+        "connector": attachment.connector,
+        "mode": attachment.attach_mode,
     }
     submit(
-        tx, FLOW, Caller(user_id="", project_id=volume.project_id, is_admin=True), id=operation, resource_type="volume",
-        resource_id=volume.id, project_id=volume.project_id, queue=args["queue"], args=args, keys={volume_key(volume.id): True},
+        tx,
+        FLOW,
+        Caller(user_id="", project_id=volume.project_id, is_admin=True),
+        id=operation,
+        resource_type="volume",
+        resource_id=volume.id,
+        project_id=volume.project_id,
+        queue=args["queue"],
+        args=args,
+        keys={volume_key(volume.id): True},
         lane=INTERACTIVE,
     )
     return operation
@@ -47,7 +60,11 @@ def _record(tx: Tx, work: Work) -> None:
     record_connection(tx, work)
     device = work.results["connect"]
     attachments.write(
-        tx, work.args["attachment_id"], device=encode(device), boot_id=work.ports.boot_id, mountpoint=str(device["path"])[:255],
+        tx,
+        work.args["attachment_id"],
+        device=encode(device),
+        boot_id=work.ports.boot_id,
+        mountpoint=str(device["path"])[:255],
         attach_status="attached",
     )
 
@@ -55,7 +72,11 @@ def _record(tx: Tx, work: Work) -> None:
 def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     attachments.write(tx, work.args["attachment_id"], attach_status="error_attaching", operation_id=None)
     messages.find_out(
-        tx, work.args["volume_id"], work.operation, "attachment.stale", f"{work.args['reason']}; reconnecting failed: {error.get('message')}"
+        tx,
+        work.args["volume_id"],
+        work.operation,
+        "attachment.stale",
+        f"{work.args['reason']}; reconnecting failed: {error.get('message')}",
     )
 
 

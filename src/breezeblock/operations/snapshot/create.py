@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Take a snapshot of a volume, attached or not.
 
-    take      Effect  backend  the point in time (undo: delete it); an attached volume's writer is switched without stopping
-    publish   Change           the row becomes available"""
+take      Effect  backend  the point in time (undo: delete it); an attached volume's writer is switched without stopping
+publish   Change           the row becomes available"""
 
 from __future__ import annotations
 
@@ -41,25 +41,46 @@ def create(tx: Tx, caller: Caller, wanted: CreateSnapshot) -> tuple[Snapshot, st
     volume = volumes.lock(tx, wanted.volume_id, project)
     operation, id = new_id(), new_id()
     placed = volume.backend_id is not None
-    if not placed or not volumes.allows(tx, volume.id, "snapshot", force=wanted.in_use_allowed, where=[volumes.mig_free()]):
+    if not placed or not volumes.allows(
+        tx, volume.id, "snapshot", force=wanted.in_use_allowed, where=[volumes.mig_free()]
+    ):
         raise volumes.refuse(volume, "snapshot")
     kind = types.get(tx, volume.volume_type_id) if volume.volume_type_id else types.default(tx)
     quotas.charge(tx, volume.project_id, id, charges(kind.name, volume.size))
     snapshots.create(
         tx,
         {
-            "id": id, "volume_id": volume.id, "project_id": volume.project_id, "user_id": caller.user_id, "name": wanted.name,
-            "description": wanted.description, "size": volume.size, "status": SNAPSHOT_MOVES["create"].to,
-            "volume_type_id": volume.volume_type_id, "metadata": encode(dict(wanted.metadata)), "operation_id": operation,
+            "id": id,
+            "volume_id": volume.id,
+            "project_id": volume.project_id,
+            "user_id": caller.user_id,
+            "name": wanted.name,
+            "description": wanted.description,
+            "size": volume.size,
+            "status": SNAPSHOT_MOVES["create"].to,
+            "volume_type_id": volume.volume_type_id,
+            "metadata": encode(dict(wanted.metadata)),
+            "operation_id": operation,
         },
     )
     args: dict[str, Any] = {
-        "snapshot_id": id, "volume_id": volume.id, "backend_id": volume.backend_id, "queue": backend_queue(tx, str(volume.backend_id)),
+        "snapshot_id": id,
+        "volume_id": volume.id,
+        "backend_id": volume.backend_id,
+        "queue": backend_queue(tx, str(volume.backend_id)),
         "size": volume.size * GiB,
     }
     submit(
-        tx, FLOW, caller, id=operation, resource_type="snapshot", resource_id=id, project_id=volume.project_id, queue=args["queue"],
-        args=args, keys={volume_key(volume.id): True},
+        tx,
+        FLOW,
+        caller,
+        id=operation,
+        resource_type="snapshot",
+        resource_id=id,
+        project_id=volume.project_id,
+        queue=args["queue"],
+        args=args,
+        keys={volume_key(volume.id): True},
     )
     return snapshots.get(tx, id), operation
 
@@ -75,7 +96,9 @@ def charges(type_name: str, size: int) -> dict[str, int]:
 def _observe(work: Work, intent: Any) -> Observation[Any]:
     driver = backend(work.ports, work.args["backend_id"]).driver
     seen = driver.find(driver.name(work.args["snapshot_id"], Kind.SNAPSHOT))
-    return Observation(seen.found, None if seen.value is None else msgspec.to_builtins(seen.value), seen.detail)
+    return Observation(
+        seen.found, None if seen.value is None else msgspec.to_builtins(seen.value), seen.detail
+    )
 
 
 def _take(work: Work, intent: Any) -> Any:
@@ -84,25 +107,43 @@ def _take(work: Work, intent: Any) -> Any:
     home = backend(work.ports, work.args["backend_id"])
     live = live_port(home, exported)
     obj = object_of(home.driver, volume.id, Kind.VOLUME, volume.object_json, volume.size * GiB)
-    taken = home.driver.snapshot([(obj, work.args["snapshot_id"])], {} if live is None else {volume.id: live}, work.call)
+    taken = home.driver.snapshot(
+        [(obj, work.args["snapshot_id"])], {} if live is None else {volume.id: live}, work.call
+    )
     return msgspec.to_builtins(taken[0])
 
 
 def _drop(work: Work, intent: Any, result: Any) -> None:
     driver = backend(work.ports, work.args["backend_id"]).driver
-    driver.delete(object_of(driver, work.args["snapshot_id"], Kind.SNAPSHOT, "", work.args["size"], work.args["volume_id"]), work.call)
+    driver.delete(
+        object_of(
+            driver, work.args["snapshot_id"], Kind.SNAPSHOT, "", work.args["size"], work.args["volume_id"]
+        ),
+        work.call,
+    )
 
 
 def _publish(tx: Tx, work: Work) -> None:
-    snapshots.settle(tx, work.args["snapshot_id"], SNAPSHOT_MOVES["create"].done, object=encode(work.results["take"]), progress="100%")
+    snapshots.settle(
+        tx,
+        work.args["snapshot_id"],
+        SNAPSHOT_MOVES["create"].done,
+        object=encode(work.results["take"]),
+        progress="100%",
+    )
 
 
 def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     snapshots.settle(tx, work.args["snapshot_id"], SNAPSHOT_MOVES["create"].undone)
     if error.get("code") != Cancelled.code:
         messages.tell(
-            tx, project_id=work.project_id, request_id=None, resource_type="VOLUME_SNAPSHOT", resource_id=work.args["snapshot_id"],
-            event_id="VOLUME_VOLUME_SNAPSHOT_009_001", text=f"create snapshot: {error.get('message')} {error.get('remedy', '')}",
+            tx,
+            project_id=work.project_id,
+            request_id=None,
+            resource_type="VOLUME_SNAPSHOT",
+            resource_id=work.args["snapshot_id"],
+            event_id="VOLUME_VOLUME_SNAPSHOT_009_001",
+            text=f"create snapshot: {error.get('message')} {error.get('remedy', '')}",
         )
 
 

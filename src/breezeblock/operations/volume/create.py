@@ -70,10 +70,20 @@ def create(tx: Tx, caller: Caller, wanted: CreateVolume) -> tuple[Volume, str]:
     volumes.create(
         tx,
         {
-            "id": id, "project_id": caller.project_id, "user_id": caller.user_id, "name": wanted.name, "description": wanted.description,
-            "size": size, "status": VOLUME_MOVES["create"].to, "availability_zone": zone, "volume_type_id": kind.id,
-            "snapshot_id": wanted.snapshot_id, "source_volid": wanted.source_volid, "metadata": encode(dict(wanted.metadata)),
-            "multiattach": kind.extra_specs.get("multiattach") == "<is> True", "operation_id": operation,
+            "id": id,
+            "project_id": caller.project_id,
+            "user_id": caller.user_id,
+            "name": wanted.name,
+            "description": wanted.description,
+            "size": size,
+            "status": VOLUME_MOVES["create"].to,
+            "availability_zone": zone,
+            "volume_type_id": kind.id,
+            "snapshot_id": wanted.snapshot_id,
+            "source_volid": wanted.source_volid,
+            "metadata": encode(dict(wanted.metadata)),
+            "multiattach": kind.extra_specs.get("multiattach") == "<is> True",
+            "operation_id": operation,
             "bootable": source.bootable if source else False,
         },
     )
@@ -83,11 +93,25 @@ def create(tx: Tx, caller: Caller, wanted: CreateVolume) -> tuple[Volume, str]:
     if source is not None:
         keys |= {f"pin/volume/{source.id}": False, volume_key(source.id): True}
     args: dict[str, Any] = {
-        "volume_id": id, "size": size * GiB, "type": kind.name, "extra_specs": kind.extra_specs, "zone": zone,
-        "snapshot_id": wanted.snapshot_id, "source_volid": wanted.source_volid, "hints": dict(wanted.hints),
+        "volume_id": id,
+        "size": size * GiB,
+        "type": kind.name,
+        "extra_specs": kind.extra_specs,
+        "zone": zone,
+        "snapshot_id": wanted.snapshot_id,
+        "source_volid": wanted.source_volid,
+        "hints": dict(wanted.hints),
     }
     submit(
-        tx, FLOW, caller, id=operation, resource_type="volume", resource_id=id, project_id=caller.project_id, queue=SCHEDULER, args=args,
+        tx,
+        FLOW,
+        caller,
+        id=operation,
+        resource_type="volume",
+        resource_id=id,
+        project_id=caller.project_id,
+        queue=SCHEDULER,
+        args=args,
         keys=keys,
     )
     return volumes.get(tx, id), operation
@@ -101,7 +125,9 @@ def charges(type_name: str, size: int) -> dict[str, int]:
 def _source(tx: Tx, caller: Caller, wanted: CreateVolume) -> tuple[Snapshot | None, Volume | None]:
     project = None if caller.is_admin else caller.project_id
     if wanted.snapshot_id and wanted.source_volid:
-        raise BadRequest("Invalid input: at most one of snapshot_id and source_volid", needed="one source", had="two")
+        raise BadRequest(
+            "Invalid input: at most one of snapshot_id and source_volid", needed="one source", had="two"
+        )
     if wanted.snapshot_id:
         snapshot = snapshots.get(tx, wanted.snapshot_id, project)
         if snapshot.status not in SNAPSHOT_MOVES["use"].frm:
@@ -115,7 +141,9 @@ def _source(tx: Tx, caller: Caller, wanted: CreateVolume) -> tuple[Snapshot | No
     return None, None
 
 
-def _type(tx: Tx, caller: Caller, wanted: CreateVolume, snapshot: Snapshot | None, source: Volume | None) -> VolumeType:
+def _type(
+    tx: Tx, caller: Caller, wanted: CreateVolume, snapshot: Snapshot | None, source: Volume | None
+) -> VolumeType:
     if wanted.volume_type:
         return types.get(tx, wanted.volume_type, caller)
     inherited = source.volume_type_id if source else snapshot.volume_type_id if snapshot else None
@@ -130,12 +158,20 @@ def _size(wanted: CreateVolume, kind: VolumeType, snapshot: Snapshot | None, sou
     if size < least:
         raise BadSize(
             f"Invalid input received: Volume size '{size}' must be an integer and greater than or equal to the source's {least}",
-            needed=f"at least {least} GiB", had=f"{size} GiB",
+            needed=f"at least {least} GiB",
+            had=f"{size} GiB",
         )
-    for key, wrong in (("provisioning:min_vol_size", size.__lt__), ("provisioning:max_vol_size", size.__gt__)):
+    for key, wrong in (
+        ("provisioning:min_vol_size", size.__lt__),
+        ("provisioning:max_vol_size", size.__gt__),
+    ):
         bound = kind.extra_specs.get(key)
         if bound and bound.isdigit() and wrong(int(bound)):
-            raise BadSize(f"Invalid input received: size {size} is outside what type {kind.name} allows", needed=f"{key} {bound}", had=size)
+            raise BadSize(
+                f"Invalid input received: size {size} is outside what type {kind.name} allows",
+                needed=f"{key} {bound}",
+                had=size,
+            )
     return size
 
 
@@ -146,15 +182,26 @@ def _place(tx: Tx, work: Work) -> dict[str, Any]:
     args = work.args
     home = _home_of_source(tx, args)
     request = PlacementRequest(
-        volume_id=args["volume_id"], size=args["size"], project_id=work.project_id, type_name=args["type"], extra_specs=args["extra_specs"],
-        availability_zone=args["zone"], hints=args["hints"], located=_located(tx, args["hints"]), only_on=home,
-        excluded=tuple(f["facts"]["pool"] for f in work.failures if f.get("facts", {}).get("pool")), attempt=work.round,
+        volume_id=args["volume_id"],
+        size=args["size"],
+        project_id=work.project_id,
+        type_name=args["type"],
+        extra_specs=args["extra_specs"],
+        availability_zone=args["zone"],
+        hints=args["hints"],
+        located=_located(tx, args["hints"]),
+        only_on=home,
+        excluded=tuple(f["facts"]["pool"] for f in work.failures if f.get("facts", {}).get("pool")),
+        attempt=work.round,
     )
     chosen = place(tx, work, request, work.ports.policy)
     zone = volumes.get(tx, args["volume_id"]).availability_zone
     row = pool_rows.backend(tx, chosen.backend_id)
     volumes.write(
-        tx, args["volume_id"], backend_id=chosen.backend_id, pool=chosen.pool,
+        tx,
+        args["volume_id"],
+        backend_id=chosen.backend_id,
+        pool=chosen.pool,
         availability_zone=zone or (row.availability_zone if row else None),
     )
     return msgspec.to_builtins(chosen)  # type: ignore[no-any-return]
@@ -191,19 +238,30 @@ def _where(work: Work) -> str | None:
 
 def _intent(work: Work) -> dict[str, Any]:
     placed = msgspec.convert(work.results["place"], Place)
-    return {"backend_id": placed.backend_id, "pool": placed.pool, "host": placed.host, "volume_id": work.args["volume_id"]}
+    return {
+        "backend_id": placed.backend_id,
+        "pool": placed.pool,
+        "host": placed.host,
+        "volume_id": work.args["volume_id"],
+    }
 
 
 def _observe(work: Work, intent: dict[str, Any]) -> Observation[Any]:
     driver = backend(work.ports, intent["backend_id"]).driver
     seen = driver.find(driver.name(intent["volume_id"], Kind.VOLUME))
-    return Observation(seen.found, None if seen.value is None else msgspec.to_builtins(seen.value), seen.detail)
+    return Observation(
+        seen.found, None if seen.value is None else msgspec.to_builtins(seen.value), seen.detail
+    )
 
 
 def _allocate(work: Work, intent: dict[str, Any]) -> Any:
     args, home = work.args, backend(work.ports, intent["backend_id"])
     spec = Spec(
-        id=args["volume_id"], size=args["size"], pool=intent["pool"], project_id=work.project_id, type_name=args["type"],
+        id=args["volume_id"],
+        size=args["size"],
+        pool=intent["pool"],
+        project_id=work.project_id,
+        type_name=args["type"],
         extra_specs={k: v for k, v in args["extra_specs"].items() if v is not None},
     )
     try:
@@ -217,11 +275,16 @@ def _make(work: Work, driver: Any, spec: Spec, intent: dict[str, Any]) -> Object
     args = work.args
     if args["snapshot_id"]:
         found = work.ports.read(lambda tx: snapshots.get(tx, args["snapshot_id"]))
-        source = object_of(driver, found.id, Kind.SNAPSHOT, found.object_json, found.size * GiB, found.volume_id)
+        source = object_of(
+            driver, found.id, Kind.SNAPSHOT, found.object_json, found.size * GiB, found.volume_id
+        )
         return driver.create(spec, source, work.call)  # type: ignore[no-any-return]
     if args["source_volid"]:
         volume, exported = work.ports.read(
-            lambda tx: (volumes.get(tx, args["source_volid"]), attachments.export_of(tx, args["source_volid"]))
+            lambda tx: (
+                volumes.get(tx, args["source_volid"]),
+                attachments.export_of(tx, args["source_volid"]),
+            )
         )
         origin = object_of(driver, volume.id, Kind.VOLUME, volume.object_json, volume.size * GiB)
         live = live_port(backend(work.ports, intent["backend_id"]), exported)
@@ -246,7 +309,11 @@ def _deallocate(work: Work, intent: dict[str, Any], result: Any) -> None:
 def _publish(tx: Tx, work: Work) -> None:
     settle(tx, work)
     volumes.settle(
-        tx, work.args["volume_id"], VOLUME_MOVES["create"].done, object=encode(work.results["allocate"]), launched_at=tx.now
+        tx,
+        work.args["volume_id"],
+        VOLUME_MOVES["create"].done,
+        object=encode(work.results["allocate"]),
+        launched_at=tx.now,
     )
 
 
@@ -255,7 +322,11 @@ def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     if error.get("code") != Cancelled.code:
         no_backend = error.get("code") == NoBackend.code
         messages.tell(
-            tx, project_id=work.project_id, request_id=None, resource_type="VOLUME", resource_id=work.args["volume_id"],
+            tx,
+            project_id=work.project_id,
+            request_id=None,
+            resource_type="VOLUME",
+            resource_id=work.args["volume_id"],
             event_id="VOLUME_VOLUME_001_003" if no_backend else "VOLUME_VOLUME_001_001",
             text=f"schedule allocate volume: {error.get('message')} {error.get('remedy', '')}",
         )

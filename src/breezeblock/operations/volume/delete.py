@@ -25,7 +25,9 @@ from breezeblock.store import keys as key_rows
 from breezeblock.store.transaction import Tx
 
 
-def delete(tx: Tx, caller: Caller, volume_id: str, *, cascade: bool = False, force: bool = False) -> str | None:
+def delete(
+    tx: Tx, caller: Caller, volume_id: str, *, cascade: bool = False, force: bool = False
+) -> str | None:
     """The operation's id; None when the volume is already gone. Raises NotFound, WrongStatus, Pinned."""
     project = None if caller.is_admin else caller.project_id
     volume = volumes.lock(tx, volume_id, project)
@@ -36,7 +38,9 @@ def delete(tx: Tx, caller: Caller, volume_id: str, *, cascade: bool = False, for
     conditions = [volumes.mig_free(), volumes.detached()]
     if not cascade:
         conditions.append(volumes.no_snapshots())
-    if not volumes.begin(tx, volume_id, "delete", project_id=project, operation_id=operation, force=force, where=conditions):
+    if not volumes.begin(
+        tx, volume_id, "delete", project_id=project, operation_id=operation, force=force, where=conditions
+    ):
         raise _refused(volume, len(children), cascade)
     refuse_pinned(tx, "volume", volume_id)
     for child in children:
@@ -47,13 +51,26 @@ def delete(tx: Tx, caller: Caller, volume_id: str, *, cascade: bool = False, for
         _forget_rows(tx, volume_id, [child.id for child in children])
         return None
     args: dict[str, Any] = {
-        "volume_id": volume_id, "backend_id": volume.backend_id, "queue": backend_queue(tx, volume.backend_id), "size": volume.size * GiB,
+        "volume_id": volume_id,
+        "backend_id": volume.backend_id,
+        "queue": backend_queue(tx, volume.backend_id),
+        "size": volume.size * GiB,
         "object": volume.object_json,
-        "snapshots": [{"id": c.id, "object": c.object_json, "size": c.size * GiB} for c in reversed(children)],
+        "snapshots": [
+            {"id": c.id, "object": c.object_json, "size": c.size * GiB} for c in reversed(children)
+        ],
     }
     submit(
-        tx, FLOW, caller, id=operation, resource_type="volume", resource_id=volume_id, project_id=volume.project_id, queue=args["queue"],
-        args=args, keys={volume_key(volume_id): True},
+        tx,
+        FLOW,
+        caller,
+        id=operation,
+        resource_type="volume",
+        resource_id=volume_id,
+        project_id=volume.project_id,
+        queue=args["queue"],
+        args=args,
+        keys={volume_key(volume_id): True},
     )
     return operation
 
@@ -69,9 +86,13 @@ def _end_holder(tx: Tx, volume: Volume) -> None:
     if not holder.startswith("volume."):
         raise WrongStatus(
             f"Invalid volume: operation {volume.operation_id} ({holder}) is at work on volume {volume.id}",
-            needed="no running attach or detach", had=holder, remedy="Cancel that operation first.",
+            needed="no running attach or detach",
+            had=holder,
+            remedy="Cancel that operation first.",
         )
-    history.finish(tx, volume.operation_id, "failed", {"code": "lost.fenced", "message": "ended by a forced delete"})
+    history.finish(
+        tx, volume.operation_id, "failed", {"code": "lost.fenced", "message": "ended by a forced delete"}
+    )
     key_rows.release(tx, volume.operation_id)
 
 
@@ -91,7 +112,10 @@ def _remove(work: Work, intent: Any) -> None:
     driver = backend(work.ports, args["backend_id"]).driver
     for child in args["snapshots"]:
         work.call.check()
-        driver.delete(object_of(driver, child["id"], Kind.SNAPSHOT, child["object"], child["size"], args["volume_id"]), work.call)
+        driver.delete(
+            object_of(driver, child["id"], Kind.SNAPSHOT, child["object"], child["size"], args["volume_id"]),
+            work.call,
+        )
     driver.delete(object_of(driver, args["volume_id"], Kind.VOLUME, args["object"], args["size"]), work.call)
 
 
@@ -114,8 +138,13 @@ def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     for child in work.args["snapshots"]:
         snapshots.settle(tx, child["id"], "available" if busy else "error_deleting")
     messages.tell(
-        tx, project_id=work.project_id, request_id=None, resource_type="VOLUME", resource_id=work.args["volume_id"],
-        event_id="VOLUME_VOLUME_010_006", text=f"delete volume: {error.get('message')} {error.get('remedy', '')}",
+        tx,
+        project_id=work.project_id,
+        request_id=None,
+        resource_type="VOLUME",
+        resource_id=work.args["volume_id"],
+        event_id="VOLUME_VOLUME_010_006",
+        text=f"delete volume: {error.get('message')} {error.get('remedy', '')}",
     )
 
 

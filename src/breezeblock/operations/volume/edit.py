@@ -59,12 +59,18 @@ def refuse_frozen_metadata(volume: Volume) -> None:
     if volume.status in states.METADATA_FROZEN:
         raise WrongStatus(
             f"Invalid volume: metadata of volume {volume.id} can not be changed in status {volume.status}",
-            needed="another status than " + " or ".join(sorted(states.METADATA_FROZEN)), had=f"status {volume.status}",
+            needed="another status than " + " or ".join(sorted(states.METADATA_FROZEN)),
+            had=f"status {volume.status}",
         )
 
 
 def reset_status(
-    tx: Tx, volume_id: str, *, status: str | None = None, attach_status: str | None = None, migration_status: str | None = None
+    tx: Tx,
+    volume_id: str,
+    *,
+    status: str | None = None,
+    attach_status: str | None = None,
+    migration_status: str | None = None,
 ) -> None:
     """An administrator's word, in one transaction: a running operation loses (it is ended and its owner fenced off), the finding is kept,
     the columns are written. Refused only for what the contract refuses."""
@@ -72,9 +78,13 @@ def reset_status(
     if status is not None and status not in states.resettable(states.VOLUME):
         raise BadRequest(f"Invalid input received: Must specify a valid status, not {status}", had=status)
     if status == "in-use" and not volume.attachments and not attachments.of_volume(tx, volume_id):
-        raise BadRequest(f"Invalid volume: volume {volume_id} has no attachment", needed="an attachment", had="none")
+        raise BadRequest(
+            f"Invalid volume: volume {volume_id} has no attachment", needed="an attachment", had="none"
+        )
     if volume.operation_id is not None and history.find_running(tx, volume.operation_id):
-        history.finish(tx, volume.operation_id, "failed", {"code": "lost.fenced", "message": "ended by reset-status"})
+        history.finish(
+            tx, volume.operation_id, "failed", {"code": "lost.fenced", "message": "ended by reset-status"}
+        )
         keys.release(tx, volume.operation_id)
     values: dict[str, object] = {}
     if attach_status is not None:
@@ -85,7 +95,10 @@ def reset_status(
     if migration_status is not None:
         values["migration_status"] = None if migration_status == "none" else migration_status
     messages.find_out(
-        tx, volume_id, volume.operation_id, "status.reset",
+        tx,
+        volume_id,
+        volume.operation_id,
+        "status.reset",
         f"reset by an administrator from {volume.status}/{volume.attach_status}/{volume.migration_status} to "
         f"{status or '-'}/{attach_status or '-'}/{migration_status or '-'}",
     )

@@ -40,32 +40,64 @@ def extend(tx: Tx, caller: Caller, volume_id: str, new_size: int, *, attached_al
         raise volumes.refuse(volume, verb)
     if new_size <= volume.size:
         raise BadSize(
-            f"Invalid input received: New size for extend must be greater than current size. (current: {volume.size}, extended: {new_size})",
-            needed=f"more than {volume.size} GiB", had=f"{new_size} GiB",
+            f"Invalid input received: New size for extend must be greater than current size. "
+            f"(current: {volume.size}, extended: {new_size})",
+            needed=f"more than {volume.size} GiB",
+            had=f"{new_size} GiB",
         )
     if volume.backend_id is None:
-        raise WrongStatus(f"Invalid volume: volume {volume_id} was never placed", needed="a volume on a backend", had="none")
+        raise WrongStatus(
+            f"Invalid volume: volume {volume_id} was never placed", needed="a volume on a backend", had="none"
+        )
     row = pools.backend(tx, volume.backend_id)
-    if verb == "extend_attached" and row is not None and not msgspec.json.decode(row.capabilities).get("online_extend"):
+    if (
+        verb == "extend_attached"
+        and row is not None
+        and not msgspec.json.decode(row.capabilities).get("online_extend")
+    ):
         raise Unsupported(
-            "this backend cannot grow a volume that is attached", remedy="Detach the volume, extend it, and attach it again."
+            "this backend cannot grow a volume that is attached",
+            remedy="Detach the volume, extend it, and attach it again.",
         )
     kind = types.get(tx, volume.volume_type_id) if volume.volume_type_id else types.default(tx)
     more = new_size - volume.size
     bound = kind.extra_specs.get("provisioning:max_vol_size")
     if bound and bound.isdigit() and new_size > int(bound):
-        raise BadSize(f"Invalid input received: type {kind.name} allows at most {bound} GiB", needed=f"at most {bound} GiB", had=new_size)
+        raise BadSize(
+            f"Invalid input received: type {kind.name} allows at most {bound} GiB",
+            needed=f"at most {bound} GiB",
+            had=new_size,
+        )
     quotas.charge(
-        tx, volume.project_id, volume_id, {"gigabytes": more, f"gigabytes_{kind.name}": more}, reason="extend", size=new_size
+        tx,
+        volume.project_id,
+        volume_id,
+        {"gigabytes": more, f"gigabytes_{kind.name}": more},
+        reason="extend",
+        size=new_size,
     )
     args: dict[str, Any] = {
-        "volume_id": volume_id, "backend_id": volume.backend_id, "queue": backend_queue(tx, volume.backend_id), "host": volume.host,
-        "old_size": volume.size * GiB, "size": new_size * GiB, "type": kind.name, "extra_specs": kind.extra_specs,
+        "volume_id": volume_id,
+        "backend_id": volume.backend_id,
+        "queue": backend_queue(tx, volume.backend_id),
+        "host": volume.host,
+        "old_size": volume.size * GiB,
+        "size": new_size * GiB,
+        "type": kind.name,
+        "extra_specs": kind.extra_specs,
         "attached": verb == "extend_attached",
     }
     submit(
-        tx, FLOW, caller, id=operation, resource_type="volume", resource_id=volume_id, project_id=volume.project_id, queue=SCHEDULER,
-        args=args, keys={volume_key(volume_id): True},
+        tx,
+        FLOW,
+        caller,
+        id=operation,
+        resource_type="volume",
+        resource_id=volume_id,
+        project_id=volume.project_id,
+        queue=SCHEDULER,
+        args=args,
+        keys={volume_key(volume_id): True},
     )
     return operation
 
@@ -76,8 +108,15 @@ def extend(tx: Tx, caller: Caller, volume_id: str, new_size: int, *, attached_al
 def _room(tx: Tx, work: Work) -> None:
     args = work.args
     request = PlacementRequest(
-        volume_id=args["volume_id"], size=args["old_size"], new_size=args["size"], operation="extend_volume", project_id=work.project_id,
-        type_name=args["type"], extra_specs=args["extra_specs"], only_on=args["host"], attached=args["attached"],
+        volume_id=args["volume_id"],
+        size=args["old_size"],
+        new_size=args["size"],
+        operation="extend_volume",
+        project_id=work.project_id,
+        type_name=args["type"],
+        extra_specs=args["extra_specs"],
+        only_on=args["host"],
+        attached=args["attached"],
     )
     place(tx, work, request, work.ports.policy)
 
@@ -95,14 +134,18 @@ def _observe(work: Work, intent: Any) -> Observation[Any]:
     seen = driver.find(driver.name(work.args["volume_id"], Kind.VOLUME))
     if seen.found is Found.DONE and seen.value is not None and seen.value.size < work.args["size"]:
         return Observation.not_done()
-    return Observation(seen.found, None if seen.value is None else msgspec.to_builtins(seen.value), seen.detail)
+    return Observation(
+        seen.found, None if seen.value is None else msgspec.to_builtins(seen.value), seen.detail
+    )
 
 
 def _grow(work: Work, intent: Any) -> Any:
     volume, exported = _there(work)
     home = backend(work.ports, work.args["backend_id"])
     obj = object_of(home.driver, volume.id, Kind.VOLUME, volume.object_json, volume.size * GiB)
-    return msgspec.to_builtins(home.driver.extend(obj, work.args["size"], live_port(home, exported), work.call))
+    return msgspec.to_builtins(
+        home.driver.extend(obj, work.args["size"], live_port(home, exported), work.call)
+    )
 
 
 def _tell(work: Work, intent: Any) -> Any:
@@ -111,7 +154,9 @@ def _tell(work: Work, intent: Any) -> Any:
         return None
     known = msgspec.json.decode(exported, type=Exported)
     try:
-        backend(work.ports, work.args["backend_id"]).targets[known.target].resized(known.export, work.args["size"], work.call)
+        backend(work.ports, work.args["backend_id"]).targets[known.target].resized(
+            known.export, work.args["size"], work.call
+        )
     except Error as error:
         if error.transient:
             raise
@@ -150,8 +195,13 @@ def _take_back(tx: Tx, work: Work, status: str, error: dict[str, Any]) -> None:
     quotas.discharge(tx, work.args["volume_id"], reason="extend")
     volumes.settle(tx, work.args["volume_id"], status)
     messages.tell(
-        tx, project_id=work.project_id, request_id=None, resource_type="VOLUME", resource_id=work.args["volume_id"],
-        event_id="VOLUME_VOLUME_007_011", text=f"extend volume: {error.get('message')} {error.get('remedy', '')}",
+        tx,
+        project_id=work.project_id,
+        request_id=None,
+        resource_type="VOLUME",
+        resource_id=work.args["volume_id"],
+        event_id="VOLUME_VOLUME_007_011",
+        text=f"extend volume: {error.get('message')} {error.get('remedy', '')}",
     )
 
 

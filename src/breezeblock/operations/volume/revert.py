@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Revert a volume to its newest snapshot.
 
-    rewind    Effect  backend  pivot: the volume's content becomes the snapshot's
-    settle    Change           both rest again"""
+rewind    Effect  backend  pivot: the volume's content becomes the snapshot's
+settle    Change           both rest again"""
 
 from __future__ import annotations
 
@@ -30,14 +30,16 @@ def revert(tx: Tx, caller: Caller, volume_id: str, snapshot_id: str | None) -> s
     if snapshot_id is None or not children or children[-1].id != snapshot_id:
         newest = children[-1].id if children else "none"
         raise BadRequest(
-            f"Invalid input received: Specified snapshot {snapshot_id} is not the latest one of volume {volume_id}", needed=newest,
+            f"Invalid input received: Specified snapshot {snapshot_id} is not the latest one of volume {volume_id}",
+            needed=newest,
             had=snapshot_id,
         )
     snapshot = children[-1]
     if snapshot.size != volume.size:
         raise BadRequest(
             f"Invalid input received: volume {volume_id} was extended after snapshot {snapshot_id} was taken",
-            needed=f"{snapshot.size} GiB", had=f"{volume.size} GiB",
+            needed=f"{snapshot.size} GiB",
+            had=f"{volume.size} GiB",
         )
     operation = new_id()
     if not volumes.begin(tx, volume_id, "revert", project_id=project, operation_id=operation):
@@ -45,13 +47,25 @@ def revert(tx: Tx, caller: Caller, volume_id: str, snapshot_id: str | None) -> s
     if not snapshots.begin(tx, snapshot.id, "revert", operation_id=operation):
         raise Conflict(str(snapshots.refuse(snapshot, "revert")))
     args: dict[str, Any] = {
-        "volume_id": volume_id, "snapshot_id": snapshot.id, "backend_id": volume.backend_id,
-        "queue": backend_queue(tx, str(volume.backend_id)), "size": volume.size * GiB, "object": volume.object_json,
+        "volume_id": volume_id,
+        "snapshot_id": snapshot.id,
+        "backend_id": volume.backend_id,
+        "queue": backend_queue(tx, str(volume.backend_id)),
+        "size": volume.size * GiB,
+        "object": volume.object_json,
         "snapshot_object": snapshot.object_json,
     }
     submit(
-        tx, FLOW, caller, id=operation, resource_type="volume", resource_id=volume_id, project_id=volume.project_id, queue=args["queue"],
-        args=args, keys={volume_key(volume_id): True},
+        tx,
+        FLOW,
+        caller,
+        id=operation,
+        resource_type="volume",
+        resource_id=volume_id,
+        project_id=volume.project_id,
+        queue=args["queue"],
+        args=args,
+        keys={volume_key(volume_id): True},
     )
     return operation
 
@@ -60,13 +74,18 @@ def _rewind(work: Work, intent: Any) -> Any:
     args = work.args
     driver = backend(work.ports, args["backend_id"]).driver
     volume = object_of(driver, args["volume_id"], Kind.VOLUME, args["object"], args["size"])
-    snapshot = object_of(driver, args["snapshot_id"], Kind.SNAPSHOT, args["snapshot_object"], args["size"], args["volume_id"])
+    snapshot = object_of(
+        driver, args["snapshot_id"], Kind.SNAPSHOT, args["snapshot_object"], args["size"], args["volume_id"]
+    )
     return msgspec.to_builtins(driver.revert(volume, snapshot, work.call))
 
 
 def _settle(tx: Tx, work: Work) -> None:
     volumes.settle(
-        tx, work.args["volume_id"], VOLUME_MOVES["revert"].done, object=msgspec.json.encode(work.results["rewind"]).decode()
+        tx,
+        work.args["volume_id"],
+        VOLUME_MOVES["revert"].done,
+        object=msgspec.json.encode(work.results["rewind"]).decode(),
     )
     snapshots.settle(tx, work.args["snapshot_id"], SNAPSHOT_MOVES["revert"].done)
 
@@ -80,8 +99,13 @@ def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     volumes.settle(tx, work.args["volume_id"], VOLUME_MOVES["revert"].failed)
     snapshots.settle(tx, work.args["snapshot_id"], SNAPSHOT_MOVES["revert"].failed)
     messages.tell(
-        tx, project_id=work.project_id, request_id=None, resource_type="VOLUME", resource_id=work.args["volume_id"],
-        event_id="VOLUME_VOLUME_001_001", text=f"revert volume: {error.get('message')} {error.get('remedy', '')}",
+        tx,
+        project_id=work.project_id,
+        request_id=None,
+        resource_type="VOLUME",
+        resource_id=work.args["volume_id"],
+        event_id="VOLUME_VOLUME_001_001",
+        text=f"revert volume: {error.get('message')} {error.get('remedy', '')}",
     )
 
 
