@@ -30,7 +30,9 @@ def mounted(format: str, size: int, place: Path) -> Iterator[Path]:
         file.truncate(size)
     disk.mkdir()
     subprocess.run([*_FORMATS[format], str(image)], check=True, capture_output=True, timeout=60)
-    subprocess.run(["mount", "-o", "loop", str(image), str(disk)], check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        ["mount", "-o", "loop", str(image), str(disk)], check=True, capture_output=True, timeout=60
+    )
     try:
         yield disk
     finally:
