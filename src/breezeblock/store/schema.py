@@ -30,8 +30,12 @@ metadata = MetaData(
     }
 )
 
-#: MariaDB: case and trailing blanks count, as everywhere else.
-_OPTIONS = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_nopad_bin"}
+#: MariaDB: case and trailing blanks count, as everywhere else. Written for both names that SQLAlchemy has for the dialect.
+_OPTIONS = {
+    f"{dialect}_{name}": value
+    for dialect in ("mysql", "mariadb")
+    for name, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", "utf8mb4_nopad_bin"))
+}
 
 _Json = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 #: autoincrement keys: SQLite wants INTEGER for that.
@@ -92,9 +96,10 @@ reservations = _table(
     "reservations",
     Column("id", String(64), primary_key=True),
     Column("pool_id", _name(), nullable=False),
-    Column("bytes", BigInteger, CheckConstraint("bytes >= 0", name="bytes"), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
     #: set when the operation ends; the first report sampled after it removes the row.
     Column("ended_us", BigInteger),
+    CheckConstraint("bytes >= 0", name="bytes"),
     Index(None, "pool_id"),
 )
 
@@ -161,7 +166,7 @@ volumes = _table(
     Column("user_id", _name(), nullable=False),
     Column("name", _name()),
     Column("description", _name()),
-    Column("size", Integer, CheckConstraint("size >= 0", name="size"), nullable=False),
+    Column("size", Integer, nullable=False),
     Column("status", String(64), nullable=False),
     Column("previous_status", String(64)),
     Column("attach_status", String(64), nullable=False),
@@ -194,6 +199,7 @@ volumes = _table(
     Column("launched_at", _time()),
     Column("created_at", _time(), nullable=False),
     Column("updated_at", _time()),
+    CheckConstraint("size >= 0", name="size"),
     Index("ix_volumes_project", "project_id", "created_at", "id"),
     Index("ix_volumes_created", "created_at", "id"),
     Index("ix_volumes_project_name", "project_id", "name"),
