@@ -10,7 +10,7 @@ import msgspec
 
 from breezeblock.drivers.driver import Kind
 from breezeblock.flow.task import Effect, Work
-from breezeblock.model.errors import Busy
+from breezeblock.model.errors import Busy, Unsupported
 from breezeblock.model.observation import Observation
 from breezeblock.model.units import GiB
 from breezeblock.operations.ports import Exported, backend, choose_target, object_of
@@ -46,6 +46,12 @@ def export(work: Work, intent: Any) -> Any:
     mode = Mode.RO if args["mode"] == "ro" else Mode.RW
     made = target.export(reach, volume.id, obj.size, mode, work.call)
     info = target.admit(made, args["connector"], work.call)
+    if info.secrets:  # nothing is sealed yet, so a secret must not get as far as the journal
+        raise Unsupported(
+            "this target's connection carries secrets, which cannot be stored sealed yet",
+            needed="a target without secrets in its connection info",
+            had=", ".join(sorted(info.secrets)),
+        )
     data = dict(info.data) | {
         "volume_id": volume.id,
         "access_mode": mode.value,
