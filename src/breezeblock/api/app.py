@@ -125,7 +125,7 @@ class Api:
         if method in _BEGIN_WORK and not self._services.accepting():
             raise Stopping
         found, document = await self._choose(leaf, call, receive, head)
-        self._check_policy(found, call)
+        self._check_policy(found, call, values)
         arguments = values if found.body is None else (*values, _read(found, document, call))
         answer = await self._run(found, call, arguments)
         return self._finish(found, call, answer)
@@ -148,10 +148,11 @@ class Api:
             raise MediaType(needed="application/json", had=(head.content_type or "")[:100])
         return raw
 
-    def _check_policy(self, route: Route, call: Call) -> None:
+    def _check_policy(self, route: Route, call: Call, values: tuple[str, ...]) -> None:
+        project = None if route.about is None else values[route.values.index(route.about)]
         try:
             for rule in route.rules:
-                call.require(rule)
+                call.require(rule, project)
         except Forbidden:
             if route.hides:
                 raise NotFound from None

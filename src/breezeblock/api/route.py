@@ -53,6 +53,8 @@ class Route:
     hop: Hop
     status: int
     rules: tuple[str, ...] = ()
+    #: the path value that names the project the rules are about; None: the caller's own.
+    about: str | None = None
     hides: bool = False
     action: str | None = None
     body: Body | None = None
@@ -65,6 +67,11 @@ class Route:
     @property
     def segments(self) -> tuple[str, ...]:
         return tuple(self.path.strip("/").split("/"))
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The names of the path's values, in order."""
+        return tuple(segment[1:-1] for segment in self.segments if segment.startswith("{"))
 
     @property
     def returns(self) -> Any:
@@ -83,6 +90,7 @@ def route(
     hop: Hop = READ,
     status: int = 200,
     policy: str | tuple[str, ...] = (),
+    about: str | None = None,
     hides: bool = False,
     action: str | None = None,
     body: type | Body | None = None,
@@ -107,6 +115,7 @@ def route(
             hop=hop,
             status=status,
             rules=(policy,) if isinstance(policy, str) else policy,
+            about=about,
             hides=hides,
             action=action,
             body=body,

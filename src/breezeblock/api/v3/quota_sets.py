@@ -34,11 +34,12 @@ class Answer(msgspec.Struct, frozen=True):
 @route(
     "quota_sets.show",
     "GET /os-quota-sets/{target_project_id}",
+    policy="volume_extension:quotas:show",
+    about="target_project_id",
     query=(Query(name="usage", schema={"type": "boolean"}),),
 )
 def show(call: Call, tx: Tx, target_project_id: str) -> Answer:
     """Limits, or with usage=true limits and usage."""
-    call.require("volume_extension:quotas:show", target_project_id)
     found = with_types(tx, quotas.limits(tx, target_project_id))
     if not query_truth(call.query, "usage"):
         return Answer({"id": target_project_id, **found})
@@ -47,10 +48,14 @@ def show(call: Call, tx: Tx, target_project_id: str) -> Answer:
     return Answer({"id": target_project_id, **shown})
 
 
-@route("quota_sets.defaults", "GET /os-quota-sets/{target_project_id}/defaults")
+@route(
+    "quota_sets.defaults",
+    "GET /os-quota-sets/{target_project_id}/defaults",
+    policy="volume_extension:quotas:show",
+    about="target_project_id",
+)
 def defaults(call: Call, tx: Tx, target_project_id: str) -> Answer:
     """What a project has that nobody changed."""
-    call.require("volume_extension:quotas:show", target_project_id)
     return Answer({"id": target_project_id, **with_types(tx, quotas.class_limits(tx, "default"))})
 
 
