@@ -5,6 +5,7 @@ connected again by an operation; one that cannot be is marked stale with a findi
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from breezeblock.model.attachment import Attachment
 from breezeblock.model.errors import Error
@@ -13,6 +14,7 @@ from breezeblock.operations.host import reconnect
 from breezeblock.operations.ports import Ports
 from breezeblock.store import attachments
 from breezeblock.store.database import Store
+from breezeblock.store.transaction import Tx
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +31,7 @@ class Agent:
                 reason = self._missing(attachment)
                 if reason:
                     log.warning("attachment %s: %s; connecting again", attachment.id, reason)
-                    self._store.write_sync(
-                        lambda tx, a=attachment, why=reason: reconnect.reconnect(tx, a, why)
-                    )  # type: ignore[misc]
+                    self._store.write_sync(partial(_reconnect, attachment=attachment, reason=reason))
 
     def _missing(self, attachment: Attachment) -> str:
         """Why the volume is not here; "" when it is, or when nobody can tell."""
@@ -49,3 +49,7 @@ class Agent:
         if seen.found in (Found.NOT_DONE, Found.PARTIAL):
             return f"its device is not there ({seen.detail or seen.found})"
         return ""
+
+
+def _reconnect(tx: Tx, *, attachment: Attachment, reason: str) -> None:
+    reconnect.reconnect(tx, attachment, reason)
