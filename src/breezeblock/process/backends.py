@@ -101,6 +101,9 @@ def start(backend: RunningBackend, store: Store) -> bool:
         return False
     capabilities = msgspec.to_builtins(backend.driver.capabilities)
     capabilities["online_extend"] = _grows_attached(backend)
+    capabilities["targets"] = {
+        name: msgspec.to_builtins(target.capabilities) for name, target in backend.targets.items()
+    }
     _register(backend, store, "up", "", capabilities)
     report(backend, store)
     backend.ready, backend.reason = True, ""
@@ -108,13 +111,9 @@ def start(backend: RunningBackend, store: Store) -> bool:
 
 
 def _grows_attached(backend: RunningBackend) -> bool:
-    """A volume can be grown in use only when both the driver and the target that attaches it here can."""
-    preferred = next(iter(backend.targets.values()), None)
-    return bool(
-        backend.driver.capabilities.online_extend
-        and preferred is not None
-        and preferred.capabilities.live_resize
-    )
+    """Whether some export of this backend can grow in use; which one made a volume's export decides for that volume."""
+    live = any(target.capabilities.live_resize for target in backend.targets.values())
+    return bool(backend.driver.capabilities.online_extend and live)
 
 
 def _failed(backend: RunningBackend, store: Store, reason: str) -> None:

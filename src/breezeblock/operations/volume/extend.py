@@ -22,6 +22,7 @@ from breezeblock.model.identity import Caller
 from breezeblock.model.observation import Found, Observation
 from breezeblock.model.status import BY_ATTACHMENTS, VOLUME_MOVES
 from breezeblock.model.units import GiB
+from breezeblock.model.volume import Volume
 from breezeblock.operations.placement import place, settle
 from breezeblock.operations.ports import Exported, backend, live_port, object_of
 from breezeblock.operations.submit import SCHEDULER, backend_queue, new_id, submit, volume_key
@@ -31,7 +32,7 @@ from breezeblock.store.transaction import Tx
 
 
 def extend(tx: Tx, caller: Caller, volume_id: str, new_size: int, *, attached_allowed: bool) -> str:
-    """`new_size` in GiB. Returns the operation's id. Raises NotFound, BadSize, WrongStatus, Unsupported, OverQuota."""
+    """`new_size` in GiB. Returns the operation's id. Raises NotFound, BadSize, WrongStatus, OverQuota."""
     project = None if caller.is_admin else caller.project_id
     volume = volumes.lock(tx, volume_id, project)
     verb = "extend_attached" if attached_allowed and volume.status == "in-use" else "extend"
@@ -50,15 +51,8 @@ def extend(tx: Tx, caller: Caller, volume_id: str, new_size: int, *, attached_al
             f"Invalid volume: volume {volume_id} was never placed", needed="a volume on a backend", had="none"
         )
     row = pools.backend(tx, volume.backend_id)
-    if (
-        verb == "extend_attached"
-        and row is not None
-        and not msgspec.json.decode(row.capabilities).get("online_extend")
-    ):
-        raise Unsupported(
-            "this backend cannot grow a volume that is attached",
-            remedy="Detach the volume, extend it, and attach it again.",
-        )
+    if verb == "extend_attached" and row is not None:
+        _refuse_growing_in_use(tx, volume, row)
     kind = types.get(tx, volume.volume_type_id) if volume.volume_type_id else types.default(tx)
     more = new_size - volume.size
     bound = kind.extra_specs.get("provisioning:max_vol_size")
@@ -100,6 +94,20 @@ def extend(tx: Tx, caller: Caller, volume_id: str, new_size: int, *, attached_al
         keys={volume_key(volume_id): True},
     )
     return operation
+
+
+def _refuse_growing_in_use(tx: Tx, volume: Volume, row: pools.BackendRow) -> None:
+    """Growth in use is a capability of the driver together with the target that made this very export."""
+    stored = attachments.export_of(tx, volume.id)
+    target = msgspec.json.decode(stored, type=Exported).target if stored else ""
+    facts = msgspec.json.decode(row.capabilities)
+    if not facts.get("online_extend") or (target and not facts.get("targets", {}).get(target, {}).get("live_resize")):
+        raise WrongStatus(
+            f"Invalid volume: volume {volume.id} cannot grow while it is attached through {target or 'its export'}",
+            needed="an export that can grow in use, or status available",
+            had=f"status {volume.status}, exported by {target or 'nothing known'}",
+            remedy="Detach the volume, extend it, and attach it again.",
+        )
 
 
 # -- tasks -------------------------------------------------------------------------------------------------------------------------
@@ -188,7 +196,9 @@ def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
 
 def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     settle(tx, work)
-    _take_back(tx, work, VOLUME_MOVES["extend"].failed, error)
+    nothing_changed = error.get("code") == Unsupported.code
+    move = VOLUME_MOVES["extend"]
+    _take_back(tx, work, move.undone if nothing_changed else move.failed, error)
 
 
 def _take_back(tx: Tx, work: Work, status: str, error: dict[str, Any]) -> None:
