@@ -72,14 +72,26 @@ class Engine:
     """`workers` per lane; `ports` is handed to tasks; `give_up(reason)` must end the process at once."""
 
     def __init__(
-        self, claims: Claims, flows: dict[str, Flow], bell: Bell, ports: Any, *, workers: tuple[int, int] = (4, 8),
-        lease_seconds: float = 15.0, renew_seconds: float = 5.0, poll_seconds: float = 2.0,
-        give_up: Callable[[str], None], probe: Callable[[str], None] = lambda name: None,
+        self,
+        claims: Claims,
+        flows: dict[str, Flow],
+        bell: Bell,
+        ports: Any,
+        *,
+        workers: tuple[int, int] = (4, 8),
+        lease_seconds: float = 15.0,
+        renew_seconds: float = 5.0,
+        poll_seconds: float = 2.0,
+        give_up: Callable[[str], None],
+        probe: Callable[[str], None] = lambda name: None,
     ) -> None:
         self._claims, self._flows, self._bell, self._ports = claims, flows, bell, ports
         self._lease, self._renew, self._poll = lease_seconds, renew_seconds, poll_seconds
         self._give_up, self._probe = give_up, probe
-        self._pools = [ThreadPoolExecutor(n, thread_name_prefix=f"lane{lane}") for lane, n in zip(LANES, workers, strict=True)]
+        self._pools = [
+            ThreadPoolExecutor(n, thread_name_prefix=f"lane{lane}")
+            for lane, n in zip(LANES, workers, strict=True)
+        ]
         self._workers = workers
         self._running: list[set[str]] = [set(), set()]
         self._lock = threading.Lock()
@@ -151,11 +163,19 @@ class Engine:
     def _drive(self, operation: ClaimedOperation, journal: Journal) -> None:
         flow = self._flows[operation.kind]
         work = Work(
-            operation=operation.id, kind=operation.kind, resource_id=operation.resource_id, project_id=operation.project_id,
-            args=operation.args, fence=operation.fence, ports=self._ports,
+            operation=operation.id,
+            kind=operation.kind,
+            resource_id=operation.resource_id,
+            project_id=operation.project_id,
+            args=operation.args,
+            fence=operation.fence,
+            ports=self._ports,
         )
         work.call = Context(
-            operation.id, operation.fence, progress=_Throttle(operation.id, self._claims.report), check=self._checker(journal, flow)
+            operation.id,
+            operation.fence,
+            progress=_Throttle(operation.id, self._claims.report),
+            check=self._checker(journal, flow),
         )
         try:
             outcome = LinearFlow(flow, work, journal, probe=self._probe).run()

@@ -108,7 +108,12 @@ class MemoryJournal:
 
     def progress(self) -> Progress:
         return Progress(
-            list(self.entries.values()), self.round, self.undo_to, self.error, list(self.failures), self.cancel_requested
+            list(self.entries.values()),
+            self.round,
+            self.undo_to,
+            self.error,
+            list(self.failures),
+            self.cancel_requested,
         )
 
     def transact(self, fn: Callable[[JournalTx], T]) -> T:

@@ -137,7 +137,9 @@ class LinearFlow:
             if seen.found is Found.DONE:
                 return seen.value
             if seen.found is Found.UNKNOWN:
-                raise _Unknown(f"{effect.name} cannot be observed ({seen.detail}); waiting, nothing is touched")
+                raise _Unknown(
+                    f"{effect.name} cannot be observed ({seen.detail}); waiting, nothing is touched"
+                )
         return effect.do(self.work, intent)
 
     # -- failing ---------------------------------------------------------------------------------------------------
@@ -160,7 +162,9 @@ class LinearFlow:
             j.finish("failed", described)
             return Outcome.FAILED
         flow = self.flow
-        back_to = flow.back_to if flow.back_to and self.work.round < flow.rounds and flow.again(error) else None
+        back_to = (
+            flow.back_to if flow.back_to and self.work.round < flow.rounds and flow.again(error) else None
+        )
         if back_to is not None and flow.index(task.name) <= flow.index(back_to):
             back_to = None
         self._turn(j, back_to or ALL, described)
@@ -283,7 +287,9 @@ class LinearFlow:
         self.work.round = round or self.work.round
         j.turn(undo_to, error, self.work.round)
 
-    def _note(self, j: JournalTx, task: Task, step: Step, *, intent: Json = None, result: Json = None) -> None:
+    def _note(
+        self, j: JournalTx, task: Task, step: Step, *, intent: Json = None, result: Json = None
+    ) -> None:
         old = self._entries.get((self.work.round, task.name))
         attempt = old.attempt if old is not None else 1
         kept = intent if step is Step.INTENT else (old.intent if old is not None else None)

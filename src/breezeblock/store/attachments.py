@@ -18,7 +18,9 @@ from breezeblock.store.transaction import Tx
 _STORED = {"connector_json": "connector", "connection_json": "connection", "device_json": "device"}
 _COLUMNS = [attachments.c[_STORED.get(name, name)] for name in Attachment.__struct_fields__]
 _SELECT = select(*_COLUMNS)
-_OF_VOLUME = _SELECT.where(attachments.c.volume_id == bindparam("volume")).order_by(attachments.c.created_at, attachments.c.id)
+_OF_VOLUME = _SELECT.where(attachments.c.volume_id == bindparam("volume")).order_by(
+    attachments.c.created_at, attachments.c.id
+)
 COLUMNS: Mapping[str, ColumnElement[Any]] = {
     name: attachments.c[_STORED.get(name, name)] for name in Attachment.__struct_fields__
 } | {"instance_id": attachments.c.instance_uuid, "status": attachments.c.attach_status}
@@ -30,14 +32,18 @@ def of_volume(tx: Tx, volume_id: str) -> tuple[Attachment, ...]:
 
 def of_volumes(tx: Tx, ids: Sequence[str]) -> dict[str, tuple[Attachment, ...]]:
     found: dict[str, tuple[Attachment, ...]] = {}
-    for row in tx.rows(_SELECT.where(attachments.c.volume_id.in_(ids)).order_by(attachments.c.created_at, attachments.c.id)):
+    for row in tx.rows(
+        _SELECT.where(attachments.c.volume_id.in_(ids)).order_by(attachments.c.created_at, attachments.c.id)
+    ):
         found[row[1]] = (*found.get(row[1], ()), Attachment(*row))
     return found
 
 
 def find(tx: Tx, id: str, project_id: str | None = None) -> Attachment | None:
     row = tx.row(_SELECT.where(attachments.c.id == id))
-    return None if row is None or (project_id is not None and row.project_id != project_id) else Attachment(*row)
+    return (
+        None if row is None or (project_id is not None and row.project_id != project_id) else Attachment(*row)
+    )
 
 
 def get(tx: Tx, id: str, project_id: str | None = None) -> Attachment:
@@ -60,9 +66,23 @@ def create(tx: Tx, values: Mapping[str, Any]) -> None:
     tx.execute(
         insert(attachments),
         {
-            "instance_uuid": None, "attached_host": None, "mountpoint": None, "attach_mode": "null", "attach_status": "reserved",
-            "connector": "", "connection": "", "attach_time": None, "detach_time": None, "operation_id": None, "agent_host": None,
-            "device": "", "boot_id": None, "export": "", "created_at": tx.now, "updated_at": None, **values,
+            "instance_uuid": None,
+            "attached_host": None,
+            "mountpoint": None,
+            "attach_mode": "null",
+            "attach_status": "reserved",
+            "connector": "",
+            "connection": "",
+            "attach_time": None,
+            "detach_time": None,
+            "operation_id": None,
+            "agent_host": None,
+            "device": "",
+            "boot_id": None,
+            "export": "",
+            "created_at": tx.now,
+            "updated_at": None,
+            **values,
         },
     )
 
@@ -84,6 +104,8 @@ def remove_of_volume(tx: Tx, volume_id: str) -> None:
 def export_of(tx: Tx, volume_id: str) -> str:
     """The stored Export (JSON) of a volume that is exported, else ""."""
     row = tx.row(
-        select(attachments.c.export).where(attachments.c.volume_id == volume_id, attachments.c.export != "").limit(1)
+        select(attachments.c.export)
+        .where(attachments.c.volume_id == volume_id, attachments.c.export != "")
+        .limit(1)
     )
     return "" if row is None else str(row.export)

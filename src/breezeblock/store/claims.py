@@ -20,7 +20,9 @@ from breezeblock.store.transaction import Tx
 class StoreClaims:
     """`queues()` are those of this process now; it is asked at each claim, backends may come and go. `kinds` are the flows it knows."""
 
-    def __init__(self, store: Store, owner: str, queues: Callable[[], Sequence[str]], *, lease_seconds: float) -> None:
+    def __init__(
+        self, store: Store, owner: str, queues: Callable[[], Sequence[str]], *, lease_seconds: float
+    ) -> None:
         self._store, self._owner, self._queues = store, owner, queues
         self._lease_us = int(lease_seconds * 1e6)
         self._journals: weakref.WeakValueDictionary[str, StoreJournal] = weakref.WeakValueDictionary()
@@ -28,7 +30,9 @@ class StoreClaims:
 
     def claim(self, lane: int, limit: int) -> list[tuple[Claimed, StoreJournal]]:
         queues = list(self._queues())
-        found = self._store.write_sync(lambda tx: rows.claim(tx, self._owner, queues, lane, limit, self._lease_us))
+        found = self._store.write_sync(
+            lambda tx: rows.claim(tx, self._owner, queues, lane, limit, self._lease_us)
+        )
         pairs = [(claimed, StoreJournal(self._store, claimed, self.serves)) for claimed in found]
         with self._lock:
             self._journals.update({claimed.id: journal for claimed, journal in pairs})

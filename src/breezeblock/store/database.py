@@ -113,31 +113,50 @@ class Store:
 
 def _conflict(error: DBAPIError) -> bool:
     original = error.orig
-    state = getattr(original, "sqlstate", None) or (original.args[0] if original is not None and original.args else "")
+    state = getattr(original, "sqlstate", None) or (
+        original.args[0] if original is not None and original.args else ""
+    )
     return str(state) in _CONFLICTS
 
 
 def _typed(error: DBAPIError) -> Exception:
     """A database that does not answer is Unreachable; everything else is a defect and stays what it is."""
-    if isinstance(error, OperationalError) and (error.connection_invalidated or "connect" in str(error.orig).lower()):
-        return Unreachable(f"the database does not answer: {error.orig}", remedy="Start the database; no work is lost.")
+    if isinstance(error, OperationalError) and (
+        error.connection_invalidated or "connect" in str(error.orig).lower()
+    ):
+        return Unreachable(
+            f"the database does not answer: {error.orig}", remedy="Start the database; no work is lost."
+        )
     return error
 
 
 def _server(url: str, threads: int) -> Engine:
     return create_engine(
-        url, isolation_level="READ COMMITTED", pool_size=threads + 4, max_overflow=16, pool_pre_ping=False, pool_recycle=1800
+        url,
+        isolation_level="READ COMMITTED",
+        pool_size=threads + 4,
+        max_overflow=16,
+        pool_pre_ping=False,
+        pool_recycle=1800,
     )
 
 
 def _sqlite(path: str, *, writer: bool) -> Engine:
     """Explicit BEGIN: pysqlite's own transaction guessing is switched off."""
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": 30})
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": 30}
+    )
 
     @event.listens_for(engine, "connect")
     def opened(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000", "temp_store=MEMORY"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "cache_size=-16000",
+            "temp_store=MEMORY",
+        ):
             connection.execute("PRAGMA " + pragma)
         if not writer:
             connection.execute("PRAGMA query_only=ON")

@@ -41,7 +41,14 @@ def due(tx: Tx, queues: Sequence[str], limit: int = 20) -> list[Debt]:
         work = msgspec.json.decode(row.work)
         found.append(
             Debt(
-                row.id, row.queue, row.operation_id, row.kind, row.task, work["resource_id"], work["project_id"], work["args"],
+                row.id,
+                row.queue,
+                row.operation_id,
+                row.kind,
+                row.task,
+                work["resource_id"],
+                work["project_id"],
+                work["args"],
                 work["intent"],
             )
         )
@@ -51,7 +58,9 @@ def due(tx: Tx, queues: Sequence[str], limit: int = 20) -> list[Debt]:
 def assign(tx: Tx, id: str, operation_id: str | None) -> None:
     """An operation pays it now (None: it could not, and tries again later)."""
     not_before = 2**62 if operation_id is not None else tx.now_us() + AGAIN_US
-    tx.execute(update(debts).where(debts.c.id == id).values(not_before_us=not_before, attempt=debts.c.attempt + 1))
+    tx.execute(
+        update(debts).where(debts.c.id == id).values(not_before_us=not_before, attempt=debts.c.attempt + 1)
+    )
 
 
 def strike(tx: Tx, id: str) -> None:

@@ -26,14 +26,24 @@ def finish(tx: Tx, id: str, state: str, error: dict[str, Any] | None) -> None:
     if row is None:
         return
     document = msgspec.structs.replace(
-        _operation(tx, row, timeline=True), state=state, error=error, finished_at=tx.now, held_by=None, waits_for=None,
+        _operation(tx, row, timeline=True),
+        state=state,
+        error=error,
+        finished_at=tx.now,
+        held_by=None,
+        waits_for=None,
         task=None if state == "succeeded" else row.task or None,
     )
     tx.execute(
         insert(history),
         {
-            "id": id, "kind": row.kind, "resource_id": row.resource_id, "project_id": row.project_id, "state": state,
-            "document": msgspec.json.encode(document).decode(), "finished_at": tx.now,
+            "id": id,
+            "kind": row.kind,
+            "resource_id": row.resource_id,
+            "project_id": row.project_id,
+            "state": state,
+            "document": msgspec.json.encode(document).decode(),
+            "finished_at": tx.now,
         },
     )
     tx.execute(delete(journal).where(journal.c.operation_id == id))
@@ -63,13 +73,23 @@ def find_running(tx: Tx, id: str) -> str | None:
 
 def running_of(tx: Tx, kind: str, resource_id: str) -> str | None:
     """The id of an unfinished operation of this kind on a resource."""
-    row = tx.row(select(operations.c.id).where(operations.c.kind == kind, operations.c.resource_id == resource_id).limit(1))
+    row = tx.row(
+        select(operations.c.id)
+        .where(operations.c.kind == kind, operations.c.resource_id == resource_id)
+        .limit(1)
+    )
     return None if row is None else str(row.id)
 
 
 def page(
-    tx: Tx, *, project_id: str | None, resource_id: str | None = None, state: str | None = None, kind: str | None = None,
-    limit: int = 100, marker: str | None = None,
+    tx: Tx,
+    *,
+    project_id: str | None,
+    resource_id: str | None = None,
+    state: str | None = None,
+    kind: str | None = None,
+    limit: int = 100,
+    marker: str | None = None,
 ) -> list[Operation]:
     """Newest first: the running ones, then history. `marker` is the id of the last one seen."""
     found: list[Operation] = []
@@ -81,7 +101,12 @@ def page(
     if marker is not None:
         after = tx.row(select(history.c.finished_at, history.c.id).where(history.c.id == marker))
     if after is None:
-        query = select(operations).where(*[operations.c[c] == v for c, v in conditions]).order_by(operations.c.seq.desc()).limit(limit)
+        query = (
+            select(operations)
+            .where(*[operations.c[c] == v for c, v in conditions])
+            .order_by(operations.c.seq.desc())
+            .limit(limit)
+        )
         if marker is not None:
             seen = tx.row(select(operations.c.seq).where(operations.c.id == marker))
             if seen is None:
@@ -111,7 +136,12 @@ def counts(tx: Tx) -> dict[str, int]:
     out = {"ready": 0, "running": 0, "blocked": 0, "waiting": 0, "undoing": 0}
     now = tx.now_us()
     for row in tx.rows(
-        select(operations.c.blocked, operations.c.undo_to, operations.c.lease_until_us, operations.c.not_before_us)
+        select(
+            operations.c.blocked,
+            operations.c.undo_to,
+            operations.c.lease_until_us,
+            operations.c.not_before_us,
+        )
     ):
         out[_state(row, now)] += 1
     return out
@@ -119,7 +149,15 @@ def counts(tx: Tx) -> dict[str, int]:
 
 def purge(tx: Tx, before: str, limit: int = 1000) -> int:
     """Forget operations that finished before an instant; at most `limit` at a time."""
-    ids = [r.id for r in tx.rows(select(history.c.id).where(history.c.finished_at < before).order_by(history.c.finished_at).limit(limit))]
+    ids = [
+        r.id
+        for r in tx.rows(
+            select(history.c.id)
+            .where(history.c.finished_at < before)
+            .order_by(history.c.finished_at)
+            .limit(limit)
+        )
+    ]
     if ids:
         tx.execute(delete(history).where(history.c.id.in_(ids)))
     return len(ids)
@@ -139,15 +177,32 @@ def _operation(tx: Tx, row: Any, *, timeline: bool) -> Operation:
     state = _state(row, tx.now_us())
     waits_for = None
     if state == "blocked":
-        waits_for = "; ".join(f"{key} (operation {other})" for key, other in keys.blockers(tx, row.id)) or None
+        waits_for = (
+            "; ".join(f"{key} (operation {other})" for key, other in keys.blockers(tx, row.id)) or None
+        )
     error = msgspec.json.decode(row.error) if row.error else None
     return Operation(
-        id=row.id, kind=row.kind, resource_type=row.resource_type, resource_id=row.resource_id, project_id=row.project_id,
-        request_id=row.request_id, state=state, queue=row.queue, lane="interactive" if row.lane == 0 else "bulk", task=row.task or None,
-        tasks=msgspec.json.decode(row.tasks), pivot=row.pivot, attempt=row.attempt, round=row.round,
-        progress=OperationProgress(row.progress_done, row.progress_total) if row.progress_total else None, error=error,
-        failures=msgspec.json.decode(row.failures), created_at=row.created_at, started_at=row.started_at,
-        held_by=_holder(tx, row.lease_owner) if state == "running" else None, waits_for=waits_for,
+        id=row.id,
+        kind=row.kind,
+        resource_type=row.resource_type,
+        resource_id=row.resource_id,
+        project_id=row.project_id,
+        request_id=row.request_id,
+        state=state,
+        queue=row.queue,
+        lane="interactive" if row.lane == 0 else "bulk",
+        task=row.task or None,
+        tasks=msgspec.json.decode(row.tasks),
+        pivot=row.pivot,
+        attempt=row.attempt,
+        round=row.round,
+        progress=OperationProgress(row.progress_done, row.progress_total) if row.progress_total else None,
+        error=error,
+        failures=msgspec.json.decode(row.failures),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        held_by=_holder(tx, row.lease_owner) if state == "running" else None,
+        waits_for=waits_for,
         timeline=_timeline(tx, row.id) if timeline else [],
     )
 
@@ -159,12 +214,21 @@ def _holder(tx: Tx, owner: str | None) -> str | None:
 
 def _timeline(tx: Tx, id: str) -> Sequence[TimelineEntry]:
     rows = tx.rows(
-        select(journal).where(journal.c.operation_id == id).order_by(journal.c.round, journal.c.started_at, journal.c.updated_at)
+        select(journal)
+        .where(journal.c.operation_id == id)
+        .order_by(journal.c.round, journal.c.started_at, journal.c.updated_at)
     )
     return [
         TimelineEntry(
-            task=r.task, round=r.round, state=r.step, at=r.updated_at, started_at=r.started_at,
-            seconds=round((datetime.fromisoformat(r.updated_at) - datetime.fromisoformat(r.started_at)).total_seconds(), 6),
+            task=r.task,
+            round=r.round,
+            state=r.step,
+            at=r.updated_at,
+            started_at=r.started_at,
+            seconds=round(
+                (datetime.fromisoformat(r.updated_at) - datetime.fromisoformat(r.started_at)).total_seconds(),
+                6,
+            ),
             attempt=r.attempt,
             data={"intent": msgspec.json.decode(r.intent), "result": msgspec.json.decode(r.result)},
         )

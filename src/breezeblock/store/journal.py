@@ -68,11 +68,17 @@ class _StoreJournalTx:
 
     def prove(self) -> None:
         row = self.tx.row(
-            locked(self.tx, select(operations.c.fence).where(operations.c.id == self._op.id, operations.c.lease_owner == self._op.owner))
+            locked(
+                self.tx,
+                select(operations.c.fence).where(
+                    operations.c.id == self._op.id, operations.c.lease_owner == self._op.owner
+                ),
+            )
         )
         if row is None or row.fence != self._op.fence:
             raise Fenced(
-                f"operation {self._op.id} has a newer owner", needed=f"fence token {self._op.fence}",
+                f"operation {self._op.id} has a newer owner",
+                needed=f"fence token {self._op.fence}",
                 had="no such lease" if row is None else f"token {row.fence}",
             )
 
@@ -81,15 +87,25 @@ class _StoreJournalTx:
 
     def record(self, entry: Entry) -> None:
         self._rows[entry.round, entry.task] = {
-            "operation_id": self._op.id, "round": entry.round, "task": entry.task, "step": entry.step.value,
-            "intent": _encode(entry.intent).decode(), "result": _encode(entry.result).decode(), "attempt": entry.attempt,
-            "started_at": self.tx.now, "updated_at": self.tx.now,
+            "operation_id": self._op.id,
+            "round": entry.round,
+            "task": entry.task,
+            "step": entry.step.value,
+            "intent": _encode(entry.intent).decode(),
+            "result": _encode(entry.result).decode(),
+            "attempt": entry.attempt,
+            "started_at": self.tx.now,
+            "updated_at": self.tx.now,
         }
         self._values["task"] = entry.task
         self._values["attempt"] = entry.attempt
 
     def turn(self, undo_to: str, error: dict[str, Any] | None, round: int) -> None:
-        self._values |= {"undo_to": undo_to, "error": _encode(error).decode() if error else "", "round": round}
+        self._values |= {
+            "undo_to": undo_to,
+            "error": _encode(error).decode() if error else "",
+            "round": round,
+        }
         if not undo_to and error is not None:
             row = self.tx.row(select(operations.c.failures).where(operations.c.id == self._op.id))
             failures = msgspec.json.decode(row.failures) if row is not None else []
@@ -97,22 +113,44 @@ class _StoreJournalTx:
             self._values["error"] = ""
 
     def handoff(self, queue: str, task: str) -> None:
-        self._values |= {"queue": queue, "task": task, "lease_owner": None, "lease_until_us": 0, "not_before_us": 0}
+        self._values |= {
+            "queue": queue,
+            "task": task,
+            "lease_owner": None,
+            "lease_until_us": 0,
+            "not_before_us": 0,
+        }
         self.tx.ring(queue)
 
     def wait(self, seconds: float, task: str, attempt: int, error: dict[str, Any] | None) -> None:
         self._values |= {
-            "task": task, "attempt": attempt, "lease_owner": None, "lease_until_us": 0,
-            "not_before_us": self.tx.now_us() + int(seconds * 1e6), "error": _encode(error).decode() if error else "",
+            "task": task,
+            "attempt": attempt,
+            "lease_owner": None,
+            "lease_until_us": 0,
+            "not_before_us": self.tx.now_us() + int(seconds * 1e6),
+            "error": _encode(error).decode() if error else "",
         }
 
     def owe(self, task: str, intent: Any, error: dict[str, Any]) -> None:
-        work = {"args": self._op.args, "resource_id": self._op.resource_id, "project_id": self._op.project_id, "intent": intent}
+        work = {
+            "args": self._op.args,
+            "resource_id": self._op.resource_id,
+            "project_id": self._op.project_id,
+            "intent": intent,
+        }
         self.tx.execute(
             insert(debts),
             {
-                "id": str(uuid.uuid4()), "queue": self._op.queue, "operation_id": self._op.id, "kind": self._op.kind, "task": task,
-                "work": _encode(work).decode(), "error": _encode(error).decode(), "attempt": 1, "not_before_us": 0,
+                "id": str(uuid.uuid4()),
+                "queue": self._op.queue,
+                "operation_id": self._op.id,
+                "kind": self._op.kind,
+                "task": task,
+                "work": _encode(work).decode(),
+                "error": _encode(error).decode(),
+                "attempt": 1,
+                "not_before_us": 0,
                 "created_at": self.tx.now,
             },
         )
@@ -122,7 +160,13 @@ class _StoreJournalTx:
 
     def flush(self) -> None:
         if self._rows:
-            upsert(self.tx, journal_table, ("operation_id", "round", "task"), list(self._rows.values()), keep=("started_at",))
+            upsert(
+                self.tx,
+                journal_table,
+                ("operation_id", "round", "task"),
+                list(self._rows.values()),
+                keep=("started_at",),
+            )
         if self._finish is not None:
             history.finish(self.tx, self._op.id, *self._finish)
             keys.release(self.tx, self._op.id)

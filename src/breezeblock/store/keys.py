@@ -41,7 +41,10 @@ def declare(tx: Tx, operation_id: str, seq: int, keys: Mapping[str, bool]) -> bo
 
 def release(tx: Tx, operation_id: str) -> None:
     """Take the operation's keys back and let the oldest waiters that now can, go on."""
-    mine = [row.key for row in tx.rows(select(operation_keys.c.key).where(operation_keys.c.operation_id == operation_id))]
+    mine = [
+        row.key
+        for row in tx.rows(select(operation_keys.c.key).where(operation_keys.c.operation_id == operation_id))
+    ]
     if not mine:
         return
     _pass_gates(tx, mine)
@@ -63,7 +66,10 @@ def release(tx: Tx, operation_id: str) -> None:
 def pinned_by(tx: Tx, key: str) -> str | None:
     """The oldest operation that pins the object ("volume/<id>" or "snapshot/<id>")."""
     row = tx.row(
-        select(operation_keys.c.operation_id).where(operation_keys.c.key == f"pin/{key}").order_by(operation_keys.c.seq).limit(1)
+        select(operation_keys.c.operation_id)
+        .where(operation_keys.c.key == f"pin/{key}")
+        .order_by(operation_keys.c.seq)
+        .limit(1)
     )
     return None if row is None else str(row.operation_id)
 
@@ -74,8 +80,11 @@ def blockers(tx: Tx, operation_id: str) -> Sequence[tuple[str, str]]:
     found = tx.rows(
         select(other.c.key, other.c.operation_id)
         .where(
-            mine.c.operation_id == operation_id, other.c.key == mine.c.key, other.c.operation_id != operation_id,
-            or_(mine.c.exclusive, other.c.exclusive), or_(other.c.granted, other.c.seq < mine.c.seq),
+            mine.c.operation_id == operation_id,
+            other.c.key == mine.c.key,
+            other.c.operation_id != operation_id,
+            or_(mine.c.exclusive, other.c.exclusive),
+            or_(other.c.granted, other.c.seq < mine.c.seq),
         )
         .order_by(other.c.seq)
     )
@@ -86,14 +95,18 @@ def _grant(tx: Tx, operation_id: str) -> bool:
     mine, other = operation_keys.alias("mine"), operation_keys.alias("other")
     conflict = exists(
         select(other.c.key).where(
-            other.c.key == mine.c.key, other.c.operation_id != mine.c.operation_id,
-            or_(mine.c.exclusive, other.c.exclusive), or_(other.c.granted, other.c.seq < mine.c.seq),
+            other.c.key == mine.c.key,
+            other.c.operation_id != mine.c.operation_id,
+            or_(mine.c.exclusive, other.c.exclusive),
+            or_(other.c.granted, other.c.seq < mine.c.seq),
         )
     )
     blocked = tx.row(select(mine.c.key).where(and_(mine.c.operation_id == operation_id, conflict)).limit(1))
     if blocked is not None:
         return False
-    tx.execute(update(operation_keys).where(operation_keys.c.operation_id == operation_id).values(granted=True))
+    tx.execute(
+        update(operation_keys).where(operation_keys.c.operation_id == operation_id).values(granted=True)
+    )
     return True
 
 

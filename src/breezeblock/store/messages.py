@@ -37,18 +37,34 @@ class Message(msgspec.Struct, frozen=True):
 
 
 _SELECT = select(*[messages.c[n] for n in Message.__struct_fields__])
-COLUMNS: Mapping[str, ColumnElement[Any]] = {n: messages.c[n] for n in Message.__struct_fields__} | {"message_level": messages.c.level}
+COLUMNS: Mapping[str, ColumnElement[Any]] = {n: messages.c[n] for n in Message.__struct_fields__} | {
+    "message_level": messages.c.level
+}
 
 
 def tell(
-    tx: Tx, *, project_id: str, request_id: str | None, resource_type: str, resource_id: str, event_id: str, text: str
+    tx: Tx,
+    *,
+    project_id: str,
+    request_id: str | None,
+    resource_type: str,
+    resource_id: str,
+    event_id: str,
+    text: str,
 ) -> None:
     expires = datetime.fromisoformat(tx.now).replace(tzinfo=UTC) + timedelta(days=KEPT_DAYS)
     tx.execute(
         insert(messages),
         {
-            "id": str(uuid.uuid4()), "project_id": project_id, "request_id": request_id, "resource_type": resource_type,
-            "resource_uuid": resource_id, "event_id": event_id, "level": "ERROR", "text": text, "created_at": tx.now,
+            "id": str(uuid.uuid4()),
+            "project_id": project_id,
+            "request_id": request_id,
+            "resource_type": resource_type,
+            "resource_uuid": resource_id,
+            "event_id": event_id,
+            "level": "ERROR",
+            "text": text,
+            "created_at": tx.now,
             "expires_at": expires.strftime("%Y-%m-%dT%H:%M:%S.%f"),
         },
     )
@@ -74,7 +90,11 @@ def find_out(tx: Tx, resource_id: str, operation_id: str | None, code: str, text
     tx.execute(
         insert(findings),
         {
-            "id": str(uuid.uuid4()), "resource_id": resource_id, "operation_id": operation_id, "code": code, "text": text,
+            "id": str(uuid.uuid4()),
+            "resource_id": resource_id,
+            "operation_id": operation_id,
+            "code": code,
+            "text": text,
             "created_at": tx.now,
         },
     )
@@ -82,5 +102,7 @@ def find_out(tx: Tx, resource_id: str, operation_id: str | None, code: str, text
 
 def findings_of(tx: Tx, resource_id: str) -> list[tuple[str, str, str]]:
     """(code, text, when), newest first."""
-    rows = tx.rows(select(findings).where(findings.c.resource_id == resource_id).order_by(findings.c.created_at.desc()))
+    rows = tx.rows(
+        select(findings).where(findings.c.resource_id == resource_id).order_by(findings.c.created_at.desc())
+    )
     return [(row.code, row.text, row.created_at) for row in rows]

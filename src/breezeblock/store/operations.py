@@ -64,12 +64,34 @@ def submit(tx: Tx, new: NewOperation) -> str:
     done = tx.execute(
         insert(operations),
         {
-            "id": id, "kind": new.kind, "resource_type": new.resource_type, "resource_id": new.resource_id,
-            "project_id": new.project_id, "user_id": new.user_id, "request_id": new.request_id,
-            "args": _encode(new.args).decode(), "tasks": _encode(new.tasks).decode(), "pivot": new.pivot, "queue": new.queue,
-            "lane": new.lane, "blocked": bool(new.keys), "undo_to": "", "round": 1, "task": "", "attempt": 1,
-            "not_before_us": 0, "lease_owner": None, "lease_until_us": 0, "fence": 0, "cancel": False, "error": "",
-            "failures": "[]", "progress_done": 0, "progress_total": 0, "created_at": tx.now, "started_at": None,
+            "id": id,
+            "kind": new.kind,
+            "resource_type": new.resource_type,
+            "resource_id": new.resource_id,
+            "project_id": new.project_id,
+            "user_id": new.user_id,
+            "request_id": new.request_id,
+            "args": _encode(new.args).decode(),
+            "tasks": _encode(new.tasks).decode(),
+            "pivot": new.pivot,
+            "queue": new.queue,
+            "lane": new.lane,
+            "blocked": bool(new.keys),
+            "undo_to": "",
+            "round": 1,
+            "task": "",
+            "attempt": 1,
+            "not_before_us": 0,
+            "lease_owner": None,
+            "lease_until_us": 0,
+            "fence": 0,
+            "cancel": False,
+            "error": "",
+            "failures": "[]",
+            "progress_done": 0,
+            "progress_total": 0,
+            "created_at": tx.now,
+            "started_at": None,
         },
     )
     if new.keys:
@@ -86,8 +108,23 @@ def submit(tx: Tx, new: NewOperation) -> str:
 _CLAIM_COLUMNS = [
     operations.c[name]
     for name in (
-        "seq", "id", "kind", "resource_type", "resource_id", "project_id", "user_id", "request_id", "queue", "lane", "args",
-        "undo_to", "round", "error", "failures", "cancel", "started_at",
+        "seq",
+        "id",
+        "kind",
+        "resource_type",
+        "resource_id",
+        "project_id",
+        "user_id",
+        "request_id",
+        "queue",
+        "lane",
+        "args",
+        "undo_to",
+        "round",
+        "error",
+        "failures",
+        "cancel",
+        "started_at",
     )
 ]
 
@@ -100,8 +137,11 @@ def claim(tx: Tx, owner: str, queues: Sequence[str], lane: int, limit: int, leas
             tx,
             select(*_CLAIM_COLUMNS)
             .where(
-                operations.c.queue.in_(queues), operations.c.lane == lane, operations.c.blocked.is_(False),
-                operations.c.not_before_us <= now, operations.c.lease_until_us <= now,
+                operations.c.queue.in_(queues),
+                operations.c.lane == lane,
+                operations.c.blocked.is_(False),
+                operations.c.not_before_us <= now,
+                operations.c.lease_until_us <= now,
             )
             .order_by(operations.c.seq)
             .limit(limit),
@@ -114,7 +154,12 @@ def claim(tx: Tx, owner: str, queues: Sequence[str], lane: int, limit: int, leas
     tx.execute(
         update(operations)
         .where(operations.c.seq.in_([row.seq for row in found]))
-        .values(lease_owner=owner, lease_until_us=now + lease_us, fence=token, started_at=func.coalesce(operations.c.started_at, tx.now))
+        .values(
+            lease_owner=owner,
+            lease_until_us=now + lease_us,
+            fence=token,
+            started_at=func.coalesce(operations.c.started_at, tx.now),
+        )
     )
     seen = [row.id for row in found if row.started_at is not None]
     entries: dict[str, list[Entry]] = {}
@@ -125,11 +170,25 @@ def claim(tx: Tx, owner: str, queues: Sequence[str], lane: int, limit: int, leas
             )
     return [
         Claimed(
-            id=row.id, kind=row.kind, resource_type=row.resource_type, resource_id=row.resource_id, project_id=row.project_id,
-            user_id=row.user_id, request_id=row.request_id, queue=row.queue, lane=row.lane, args=_plain(row.args), fence=token,
+            id=row.id,
+            kind=row.kind,
+            resource_type=row.resource_type,
+            resource_id=row.resource_id,
+            project_id=row.project_id,
+            user_id=row.user_id,
+            request_id=row.request_id,
+            queue=row.queue,
+            lane=row.lane,
+            args=_plain(row.args),
+            fence=token,
             owner=owner,
             progress=Progress(
-                entries.get(row.id, ()), row.round, row.undo_to, _plain(row.error), _plain(row.failures) or [], bool(row.cancel)
+                entries.get(row.id, ()),
+                row.round,
+                row.undo_to,
+                _plain(row.error),
+                _plain(row.failures) or [],
+                bool(row.cancel),
             ),
         )
         for row in found
@@ -153,7 +212,10 @@ def renew(tx: Tx, owner: str, lease_us: int) -> list[str]:
         .values(lease_until_us=tx.now_us() + lease_us)
     )
     return [
-        row.id for row in tx.rows(select(operations.c.id).where(operations.c.lease_owner == owner, operations.c.cancel.is_(True)))
+        row.id
+        for row in tx.rows(
+            select(operations.c.id).where(operations.c.lease_owner == owner, operations.c.cancel.is_(True))
+        )
     ]
 
 
@@ -171,7 +233,8 @@ def soonest(tx: Tx, queues: Sequence[str]) -> float | None:
     row = tx.row(
         select(operations.c.not_before_us, operations.c.lease_until_us)
         .where(
-            operations.c.queue.in_(queues), operations.c.blocked.is_(False),
+            operations.c.queue.in_(queues),
+            operations.c.blocked.is_(False),
             or_(operations.c.not_before_us > now, operations.c.lease_until_us > now),
         )
         .order_by(operations.c.not_before_us)
@@ -194,7 +257,9 @@ def request_cancel(tx: Tx, id: str) -> bool:
     row = tx.row(select(operations.c.queue, operations.c.blocked).where(operations.c.id == id))
     if row is None:
         return False
-    tx.execute(update(operations).where(operations.c.id == id).values(cancel=True, not_before_us=0, blocked=False))
+    tx.execute(
+        update(operations).where(operations.c.id == id).values(cancel=True, not_before_us=0, blocked=False)
+    )
     tx.ring(row.queue)
     return True
 
@@ -205,14 +270,19 @@ def past_pivot(tx: Tx, id: str) -> bool:
     if row is None or row.pivot is None:
         return False
     entry = tx.row(
-        select(journal.c.step).where(journal.c.operation_id == id, journal.c.round == row.round, journal.c.task == row.pivot)
+        select(journal.c.step).where(
+            journal.c.operation_id == id, journal.c.round == row.round, journal.c.task == row.pivot
+        )
     )
     return entry is not None and entry.step in (Step.INTENT, Step.DONE)
 
 
 def unfinished_tasks(tx: Tx) -> list[tuple[str, list[str]]]:
     """(kind, task names) of every operation that is not finished: start-up refuses when a name is gone."""
-    return [(row.kind, msgspec.json.decode(row.tasks)) for row in tx.rows(select(operations.c.kind, operations.c.tasks).distinct())]
+    return [
+        (row.kind, msgspec.json.decode(row.tasks))
+        for row in tx.rows(select(operations.c.kind, operations.c.tasks).distinct())
+    ]
 
 
 def _plain(text: str) -> Any:

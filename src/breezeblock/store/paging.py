@@ -38,11 +38,23 @@ def condition(tx: Tx, columns: Columns, wanted: Filter) -> ColumnElement[bool]:
             return column <= value
         case "meta":
             assert isinstance(value, tuple)
-            return and_(*[json_key(tx, column, str(pair[0])) == str(pair[1]) for pair in value if isinstance(pair, tuple)])
+            return and_(
+                *[
+                    json_key(tx, column, str(pair[0])) == str(pair[1])
+                    for pair in value
+                    if isinstance(pair, tuple)
+                ]
+            )
 
 
 def paged(
-    tx: Tx, base: Select[Any], columns: Columns, query: PageQuery, *, noun: str, extra: Sequence[ColumnElement[bool]] = ()
+    tx: Tx,
+    base: Select[Any],
+    columns: Columns,
+    query: PageQuery,
+    *,
+    noun: str,
+    extra: Sequence[ColumnElement[bool]] = (),
 ) -> Select[Any]:
     """The base select with filters, order, marker and limit. Raises NotFound for an unknown marker, BadRequest for an unknown key."""
     conditions = [condition(tx, columns, f) for f in query.filters] + list(extra)
@@ -50,7 +62,9 @@ def paged(
         conditions.append(columns["project_id"] == query.project_id)
     order = [(name, direction) for name, direction in query.sort if name != "id"]
     tie = next((d for n, d in query.sort if n == "id"), query.sort[0][1] if query.sort else "desc")
-    sort = [(_sortable(columns, name), direction) for name, direction in order] + [(_column(columns, "id"), tie)]
+    sort = [(_sortable(columns, name), direction) for name, direction in order] + [
+        (_column(columns, "id"), tie)
+    ]
     if query.marker is not None:
         conditions.append(_after(tx, columns, sort, query, noun))
     statement = base.where(*conditions).order_by(*[c.desc() if d == "desc" else c.asc() for c, d in sort])
@@ -58,7 +72,9 @@ def paged(
     return statement.offset(query.offset) if query.offset else statement
 
 
-def filtered(tx: Tx, base: Select[Any], columns: Columns, query: PageQuery, extra: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+def filtered(
+    tx: Tx, base: Select[Any], columns: Columns, query: PageQuery, extra: Sequence[ColumnElement[bool]] = ()
+) -> Select[Any]:
     """The base select with the filters only (counts)."""
     conditions = [condition(tx, columns, f) for f in query.filters] + list(extra)
     if query.project_id is not None:

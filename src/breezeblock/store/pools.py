@@ -65,7 +65,14 @@ def all_backends(tx: Tx) -> list[BackendRow]:
 
 def register(tx: Tx, values: Mapping[str, Any]) -> BackendRow:
     """Make or refresh a backend's row; what an operator set (enabled, frozen) stays."""
-    row = {"enabled": True, "disabled_reason": None, "frozen": False, "reason": "", "updated_at": tx.now, **values}
+    row = {
+        "enabled": True,
+        "disabled_reason": None,
+        "frozen": False,
+        "reason": "",
+        "updated_at": tx.now,
+        **values,
+    }
     upsert(tx, backends, ("id",), [row], keep=("enabled", "disabled_reason", "frozen"))
     found = backend(tx, str(values["id"]))
     assert found is not None
@@ -78,19 +85,28 @@ def write_backend(tx: Tx, id: str, **values: Any) -> None:
 
 def report(tx: Tx, backend_id: str, reports: Sequence[tuple[str, Mapping[str, Any], int]]) -> None:
     """(pool name, report, sampled_us by the database's clock) of a backend; pools that are not named any more go. Older reports lose."""
-    known = {r.name: r.sampled_us for r in tx.rows(select(pools.c.name, pools.c.sampled_us).where(pools.c.backend_id == backend_id))}
+    known = {
+        r.name: r.sampled_us
+        for r in tx.rows(select(pools.c.name, pools.c.sampled_us).where(pools.c.backend_id == backend_id))
+    }
     for name, body, sampled_us in reports:
         if known.get(name, -1) > sampled_us:
             continue
         id = f"{backend_id}#{name}"
         row = {
-            "id": id, "backend_id": backend_id, "name": name, "report": msgspec.json.encode(body).decode(), "sampled_us": sampled_us,
+            "id": id,
+            "backend_id": backend_id,
+            "name": name,
+            "report": msgspec.json.encode(body).decode(),
+            "sampled_us": sampled_us,
             "updated_at": tx.now,
         }
         upsert(tx, pools, ("id",), [row])
         tx.execute(
             delete(reservations).where(
-                reservations.c.pool_id == id, reservations.c.ended_us.is_not(None), reservations.c.ended_us < sampled_us
+                reservations.c.pool_id == id,
+                reservations.c.ended_us.is_not(None),
+                reservations.c.ended_us < sampled_us,
             )
         )
     gone = [name for name in known if name not in {n for n, _, _ in reports}]
@@ -105,7 +121,9 @@ def page(tx: Tx, *, lock: bool = False, counted: bool = True) -> list[PoolRow]:
     by_id = {b.id: b for b in all_backends(tx)}
     reserved: dict[str, int] = {
         row.pool_id: int(row[1])
-        for row in tx.rows(select(reservations.c.pool_id, func.sum(reservations.c.bytes)).group_by(reservations.c.pool_id))
+        for row in tx.rows(
+            select(reservations.c.pool_id, func.sum(reservations.c.bytes)).group_by(reservations.c.pool_id)
+        )
     }
     there: dict[tuple[str, str], tuple[int, int]] = {}
     if counted:
@@ -119,8 +137,13 @@ def page(tx: Tx, *, lock: bool = False, counted: bool = True) -> list[PoolRow]:
         }
     return [
         PoolRow(
-            row.id, row.name, by_id[row.backend_id], msgspec.json.decode(row.report), reserved.get(row.id, 0),
-            *there.get((row.backend_id, row.name), (0, 0)), row.updated_at,
+            row.id,
+            row.name,
+            by_id[row.backend_id],
+            msgspec.json.decode(row.report),
+            reserved.get(row.id, 0),
+            *there.get((row.backend_id, row.name), (0, 0)),
+            row.updated_at,
         )
         for row in rows
     ]
@@ -141,8 +164,18 @@ def settle(tx: Tx, id: str, *, gone: bool = False) -> None:
 
 def keep_decision(tx: Tx, id: str, resource_id: str, operation_id: str, decision: bytes) -> None:
     upsert(
-        tx, decisions, ("id",),
-        [{"id": id, "resource_id": resource_id, "operation_id": operation_id, "decision": decision.decode(), "created_at": tx.now}],
+        tx,
+        decisions,
+        ("id",),
+        [
+            {
+                "id": id,
+                "resource_id": resource_id,
+                "operation_id": operation_id,
+                "decision": decision.decode(),
+                "created_at": tx.now,
+            }
+        ],
     )
 
 
@@ -159,7 +192,10 @@ def decision_of(tx: Tx, resource_id: str) -> tuple[str, str] | None:
 
 def objects(tx: Tx, backend_id: str) -> dict[str, str]:
     """id -> driver Object (JSON) of every volume and snapshot that the database knows on a backend."""
-    found = {r.id: r.object for r in tx.rows(select(volumes.c.id, volumes.c.object).where(volumes.c.backend_id == backend_id))}
+    found = {
+        r.id: r.object
+        for r in tx.rows(select(volumes.c.id, volumes.c.object).where(volumes.c.backend_id == backend_id))
+    }
     found |= {
         r.id: r.object
         for r in tx.rows(
@@ -174,4 +210,3 @@ def objects(tx: Tx, backend_id: str) -> dict[str, str]:
 def forget(tx: Tx, resource_id: str) -> None:
     """The resource has gone: its decisions go with its rows, the operation's history keeps them told."""
     tx.execute(delete(decisions).where(decisions.c.resource_id == resource_id))
-

@@ -15,7 +15,12 @@ from breezeblock.store.transaction import Tx
 
 #: the defaults of the contract; quota class "default" and a project's own limits override them. -1: unlimited.
 DEFAULTS: Mapping[str, int] = {
-    "volumes": 10, "snapshots": 10, "gigabytes": 1000, "backups": 10, "backup_gigabytes": 1000, "groups": 10,
+    "volumes": 10,
+    "snapshots": 10,
+    "gigabytes": 1000,
+    "backups": 10,
+    "backup_gigabytes": 1000,
+    "groups": 10,
     "per_volume_gigabytes": -1,
 }
 #: changes the default of any key for a project (the embedded administrator's project: unlimited).
@@ -26,7 +31,10 @@ def limits(tx: Tx, project_id: str) -> dict[str, int]:
     """Every known key's limit; keys that nobody limited (per type) are absent, which means unlimited."""
     classes = select(quota_classes.c.key, quota_classes.c.limit).where(quota_classes.c["class"] == "default")
     found = dict(DEFAULTS) | {row.key: int(row.limit) for row in tx.rows(classes)}
-    own = {row.key: int(row.limit) for row in tx.rows(select(quotas.c.key, quotas.c.limit).where(quotas.c.project_id == project_id))}
+    own = {
+        row.key: int(row.limit)
+        for row in tx.rows(select(quotas.c.key, quotas.c.limit).where(quotas.c.project_id == project_id))
+    }
     if ANY in own:
         found = dict.fromkeys(found, own.pop(ANY))
     return found | own
@@ -38,11 +46,21 @@ def class_limits(tx: Tx, name: str) -> dict[str, int]:
 
 
 def set_limits(tx: Tx, project_id: str, wanted: Mapping[str, int]) -> None:
-    upsert(tx, quotas, ("project_id", "key"), [{"project_id": project_id, "key": k, "limit": v} for k, v in sorted(wanted.items())])
+    upsert(
+        tx,
+        quotas,
+        ("project_id", "key"),
+        [{"project_id": project_id, "key": k, "limit": v} for k, v in sorted(wanted.items())],
+    )
 
 
 def set_class_limits(tx: Tx, name: str, wanted: Mapping[str, int]) -> None:
-    upsert(tx, quota_classes, ("class", "key"), [{"class": name, "key": k, "limit": v} for k, v in sorted(wanted.items())])
+    upsert(
+        tx,
+        quota_classes,
+        ("class", "key"),
+        [{"class": name, "key": k, "limit": v} for k, v in sorted(wanted.items())],
+    )
 
 
 def reset_limits(tx: Tx, project_id: str) -> None:
@@ -50,11 +68,20 @@ def reset_limits(tx: Tx, project_id: str) -> None:
 
 
 def used(tx: Tx, project_id: str) -> dict[str, int]:
-    return {row.key: int(row.amount) for row in tx.rows(select(usages.c.key, usages.c.amount).where(usages.c.project_id == project_id))}
+    return {
+        row.key: int(row.amount)
+        for row in tx.rows(select(usages.c.key, usages.c.amount).where(usages.c.project_id == project_id))
+    }
 
 
 def charge(
-    tx: Tx, project_id: str, resource_id: str, amounts: Mapping[str, int], *, reason: str = "", size: int | None = None
+    tx: Tx,
+    project_id: str,
+    resource_id: str,
+    amounts: Mapping[str, int],
+    *,
+    reason: str = "",
+    size: int | None = None,
 ) -> None:
     """Charge a resource, all keys or none. `size` (GiB) is checked against per_volume_gigabytes. Raises OverQuota and changes nothing."""
     wanted = limits(tx, project_id)
@@ -62,19 +89,29 @@ def charge(
     if size is not None and 0 <= most < size:
         raise OverQuota(
             f"Requested volume size {size}G is larger than the maximum allowed limit {most}G, it would exceed the quota",
-            needed=f"{size} GiB per volume", had=f"a limit of {most} GiB",
+            needed=f"{size} GiB per volume",
+            had=f"a limit of {most} GiB",
         )
     current = _lock(tx, project_id, amounts)
     for key, amount in amounts.items():
         limit = wanted.get(key, -1)
         if amount > 0 and 0 <= limit < current[key] + amount:
             raise OverQuota(
-                _over(key, amount, current[key], limit), needed=f"{amount} {key}", had=f"{limit - current[key]} left of {limit}", key=key
+                _over(key, amount, current[key], limit),
+                needed=f"{amount} {key}",
+                had=f"{limit - current[key]} left of {limit}",
+                key=key,
             )
     tx.execute(
         insert(charges),
         [
-            {"resource_id": resource_id, "key": key, "reason": reason, "project_id": project_id, "amount": amount}
+            {
+                "resource_id": resource_id,
+                "key": key,
+                "reason": reason,
+                "project_id": project_id,
+                "amount": amount,
+            }
             for key, amount in amounts.items()
         ],
     )
@@ -86,9 +123,11 @@ def discharge(tx: Tx, resource_id: str, *, reason: str | None = None) -> None:
     mine = charges.c.resource_id == resource_id
     if reason is not None:
         mine = and_(mine, charges.c.reason == reason)
-    rows = tx.rows(select(charges.c.project_id, charges.c.key, func.sum(charges.c.amount).label("amount")).where(mine).group_by(
-        charges.c.project_id, charges.c.key
-    ))
+    rows = tx.rows(
+        select(charges.c.project_id, charges.c.key, func.sum(charges.c.amount).label("amount"))
+        .where(mine)
+        .group_by(charges.c.project_id, charges.c.key)
+    )
     for project_id in {row.project_id for row in rows}:
         amounts = {row.key: int(row.amount) for row in rows if row.project_id == project_id}
         current = _lock(tx, project_id, amounts)
@@ -98,7 +137,9 @@ def discharge(tx: Tx, resource_id: str, *, reason: str | None = None) -> None:
 
 def fold(tx: Tx, resource_id: str, reason: str) -> None:
     """A difference that an operation held becomes part of the resource's own charge. The usage does not change."""
-    for row in tx.rows(select(charges).where(charges.c.resource_id == resource_id, charges.c.reason == reason)):
+    for row in tx.rows(
+        select(charges).where(charges.c.resource_id == resource_id, charges.c.reason == reason)
+    ):
         tx.execute(
             update(charges)
             .where(charges.c.resource_id == resource_id, charges.c.key == row.key, charges.c.reason == "")
@@ -119,26 +160,44 @@ def recount(tx: Tx) -> list[tuple[str, str, int, int]]:
         )
     }
     keys = sorted(cached.keys() | counted.keys())
-    return [(p, k, cached.get((p, k), 0), counted.get((p, k), 0)) for p, k in keys if cached.get((p, k), 0) != counted.get((p, k), 0)]
+    return [
+        (p, k, cached.get((p, k), 0), counted.get((p, k), 0))
+        for p, k in keys
+        if cached.get((p, k), 0) != counted.get((p, k), 0)
+    ]
 
 
 def _lock(tx: Tx, project_id: str, keys: Mapping[str, int] | Sequence[str]) -> dict[str, int]:
     """The usage of keys, with their rows locked (made when absent) in one order."""
     names = sorted(keys)
     query = locked(
-        tx, select(usages.c.key, usages.c.amount).where(usages.c.project_id == project_id, usages.c.key.in_(names)).order_by(usages.c.key)
+        tx,
+        select(usages.c.key, usages.c.amount)
+        .where(usages.c.project_id == project_id, usages.c.key.in_(names))
+        .order_by(usages.c.key),
     )
     found = {row.key: int(row.amount) for row in tx.rows(query)}
     absent = [name for name in names if name not in found]
     if absent:
-        upsert(tx, usages, ("project_id", "key"), [{"project_id": project_id, "key": n, "amount": 0} for n in absent], keep=("amount",))
+        upsert(
+            tx,
+            usages,
+            ("project_id", "key"),
+            [{"project_id": project_id, "key": n, "amount": 0} for n in absent],
+            keep=("amount",),
+        )
         if tx.dialect != "sqlite":
             found = {row.key: int(row.amount) for row in tx.rows(query)}
     return {name: found.get(name, 0) for name in names}
 
 
 def _store(tx: Tx, project_id: str, amounts: Mapping[str, int]) -> None:
-    upsert(tx, usages, ("project_id", "key"), [{"project_id": project_id, "key": k, "amount": v} for k, v in sorted(amounts.items())])
+    upsert(
+        tx,
+        usages,
+        ("project_id", "key"),
+        [{"project_id": project_id, "key": k, "amount": v} for k, v in sorted(amounts.items())],
+    )
 
 
 def _over(key: str, amount: int, current: int, limit: int) -> str:

@@ -30,12 +30,19 @@ class ServiceRow(msgspec.Struct, frozen=True):
     age_seconds: float
 
 
-def seen(tx: Tx, process_id: str, *, host: str, pid: int, roles: str, queues: Sequence[str], started_at: str) -> None:
+def seen(
+    tx: Tx, process_id: str, *, host: str, pid: int, roles: str, queues: Sequence[str], started_at: str
+) -> None:
     """This process is alive and serves these queues."""
     now = tx.now_us()
     row = {
-        "id": process_id, "host": host, "pid": pid, "roles": roles, "queues": msgspec.json.encode(list(queues)).decode(),
-        "started_at": started_at, "seen_us": now,
+        "id": process_id,
+        "host": host,
+        "pid": pid,
+        "roles": roles,
+        "queues": msgspec.json.encode(list(queues)).decode(),
+        "started_at": started_at,
+        "seen_us": now,
     }
     upsert(tx, processes, ("id",), [row], keep=("started_at",))
 
@@ -57,8 +64,16 @@ def served_queues(tx: Tx, silent_us: int) -> set[str]:
 def beat(tx: Tx, binary: str, host: str, *, availability_zone: str, backend_id: str | None = None) -> None:
     """A service row is made or refreshed; what an operator set stays."""
     row: dict[str, Any] = {
-        "id": str(uuid.uuid4()), "binary": binary, "host": host, "backend_id": backend_id, "availability_zone": availability_zone,
-        "disabled": False, "disabled_reason": None, "created_at": tx.now, "updated_at": tx.now, "seen_us": tx.now_us(),
+        "id": str(uuid.uuid4()),
+        "binary": binary,
+        "host": host,
+        "backend_id": backend_id,
+        "availability_zone": availability_zone,
+        "disabled": False,
+        "disabled_reason": None,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+        "seen_us": tx.now_us(),
     }
     upsert(tx, services, ("binary", "host"), [row], keep=("id", "disabled", "disabled_reason", "created_at"))
 
@@ -66,7 +81,11 @@ def beat(tx: Tx, binary: str, host: str, *, availability_zone: str, backend_id: 
 def page(tx: Tx) -> list[ServiceRow]:
     now = tx.now_us()
     names = [n for n in ServiceRow.__struct_fields__ if n != "age_seconds"]
-    rows = tx.rows(select(*[services.c[n] for n in names], services.c.seen_us).order_by(services.c.binary, services.c.host))
+    rows = tx.rows(
+        select(*[services.c[n] for n in names], services.c.seen_us).order_by(
+            services.c.binary, services.c.host
+        )
+    )
     return [ServiceRow(*(*row[:-1], (now - row.seen_us) / 1e6)) for row in rows]
 
 

@@ -29,7 +29,9 @@ COLUMNS: Mapping[str, ColumnElement[Any]] = {
 
 def find(tx: Tx, id: str, project_id: str | None = None) -> Snapshot | None:
     row = tx.row(_SELECT.where(snapshots.c.id == id))
-    return None if row is None or (project_id is not None and row.project_id != project_id) else Snapshot(*row)
+    return (
+        None if row is None or (project_id is not None and row.project_id != project_id) else Snapshot(*row)
+    )
 
 
 def get(tx: Tx, id: str, project_id: str | None = None) -> Snapshot:
@@ -58,9 +60,20 @@ def create(tx: Tx, values: Mapping[str, Any]) -> None:
     tx.execute(
         insert(snapshots),
         {
-            "name": None, "description": None, "progress": "0%", "volume_type_id": None, "group_snapshot_id": None,
-            "consumes_quota": True, "metadata": "{}", "object": "", "operation_id": None, "status_since": tx.now, "version": 1,
-            "created_at": tx.now, "updated_at": None, **values,
+            "name": None,
+            "description": None,
+            "progress": "0%",
+            "volume_type_id": None,
+            "group_snapshot_id": None,
+            "consumes_quota": True,
+            "metadata": "{}",
+            "object": "",
+            "operation_id": None,
+            "status_since": tx.now,
+            "version": 1,
+            "created_at": tx.now,
+            "updated_at": None,
+            **values,
         },
     )
 
@@ -71,7 +84,13 @@ def write(tx: Tx, id: str, **values: Any) -> None:
 
 
 def begin(
-    tx: Tx, id: str, verb: str, *, project_id: str | None = None, operation_id: str | None = None, force: bool = False
+    tx: Tx,
+    id: str,
+    verb: str,
+    *,
+    project_id: str | None = None,
+    operation_id: str | None = None,
+    force: bool = False,
 ) -> bool:
     """Compare-and-swap by model.status; a member of a group snapshot is never touched alone."""
     move = states.SNAPSHOT_MOVES[verb]
@@ -79,10 +98,16 @@ def begin(
     done = tx.execute(
         update(snapshots)
         .where(
-            snapshots.c.id == id, snapshots.c.status.in_(states.allowed(move, force=force)), snapshots.c.group_snapshot_id.is_(None), *mine
+            snapshots.c.id == id,
+            snapshots.c.status.in_(states.allowed(move, force=force)),
+            snapshots.c.group_snapshot_id.is_(None),
+            *mine,
         )
         .values(
-            operation_id=operation_id, status_since=tx.now, updated_at=tx.now, version=snapshots.c.version + 1,
+            operation_id=operation_id,
+            status_since=tx.now,
+            updated_at=tx.now,
+            version=snapshots.c.version + 1,
             status=move.to or snapshots.c.status,
         )
     )
@@ -97,8 +122,10 @@ def refuse(snapshot: Snapshot, verb: str) -> WrongStatus:
     move = states.SNAPSHOT_MOVES[verb]
     wanted = " or ".join(sorted(move.frm))
     return WrongStatus(
-        f"Invalid snapshot: {verb} of snapshot {snapshot.id}: status must be {wanted}", needed=f"status {wanted}",
-        had=f"status {snapshot.status}" + (", member of a group snapshot" if snapshot.group_snapshot_id else ""),
+        f"Invalid snapshot: {verb} of snapshot {snapshot.id}: status must be {wanted}",
+        needed=f"status {wanted}",
+        had=f"status {snapshot.status}"
+        + (", member of a group snapshot" if snapshot.group_snapshot_id else ""),
     )
 
 
@@ -106,7 +133,9 @@ def remove(tx: Tx, id: str) -> None:
     tx.execute(delete(snapshots).where(snapshots.c.id == id))
 
 
-def set_metadata(tx: Tx, id: str, change: Mapping[str, str | None], *, replace: bool = False) -> dict[str, str]:
+def set_metadata(
+    tx: Tx, id: str, change: Mapping[str, str | None], *, replace: bool = False
+) -> dict[str, str]:
     """Merge (None removes a key) or replace. Returns all of it."""
     row = tx.row(locked(tx, select(snapshots.c.metadata).where(snapshots.c.id == id)))
     if row is None:
@@ -123,7 +152,9 @@ def set_metadata(tx: Tx, id: str, change: Mapping[str, str | None], *, replace: 
 
 def _update(tx: Tx, id: str, values: Mapping[str, Any]) -> None:
     done = tx.execute(
-        update(snapshots).where(snapshots.c.id == id).values(updated_at=tx.now, version=snapshots.c.version + 1, **values)
+        update(snapshots)
+        .where(snapshots.c.id == id)
+        .values(updated_at=tx.now, version=snapshots.c.version + 1, **values)
     )
     if done.rowcount != 1:
         raise NotFound(f"Snapshot {id} could not be found")

@@ -30,7 +30,9 @@ def upsert(
         tx.execute(statement.on_conflict_do_nothing(index_elements=list(keys)), list(rows))
         return
     tx.execute(
-        statement.on_conflict_do_update(index_elements=list(keys), set_={name: statement.excluded[name] for name in changed}),
+        statement.on_conflict_do_update(
+            index_elements=list(keys), set_={name: statement.excluded[name] for name in changed}
+        ),
         list(rows),
     )
 
@@ -48,4 +50,8 @@ def json_key(tx: Tx, column: ColumnElement[Any], key: str) -> ColumnElement[Any]
 
         return cast(column, JSONB).op("->>", return_type=Text())(key)
     path = '$."' + key.replace('"', '\\"') + '"'
-    return func.json_value(column, path) if tx.dialect in ("mysql", "mariadb") else func.json_extract(column, path)
+    return (
+        func.json_value(column, path)
+        if tx.dialect in ("mysql", "mariadb")
+        else func.json_extract(column, path)
+    )

@@ -24,7 +24,9 @@ class Tx:
         #: queues with new work, and "operation/<id>" for waiters: rung after commit.
         self.bells: set[str] = set()
 
-    def execute(self, statement: Executable, params: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None) -> CursorResult[Any]:
+    def execute(
+        self, statement: Executable, params: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
         return self.conn.execute(statement, params)
 
     def rows(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Any]:

@@ -35,7 +35,8 @@ def visible(caller: Caller | None) -> list[ColumnElement[bool]]:
         return []
     granted = exists(
         select(volume_type_access.c.project_id).where(
-            volume_type_access.c.volume_type_id == volume_types.c.id, volume_type_access.c.project_id == caller.project_id
+            volume_type_access.c.volume_type_id == volume_types.c.id,
+            volume_type_access.c.project_id == caller.project_id,
         )
     )
     return [or_(volume_types.c.is_public.is_(True), granted)]
@@ -44,7 +45,9 @@ def visible(caller: Caller | None) -> list[ColumnElement[bool]]:
 def get(tx: Tx, id_or_name: str, caller: Caller | None = None) -> VolumeType:
     """By id, else by name. Raises NotFound, also for a private type of others."""
     row = tx.row(
-        _SELECT.where(or_(volume_types.c.id == id_or_name, volume_types.c.name == id_or_name), *visible(caller))
+        _SELECT.where(
+            or_(volume_types.c.id == id_or_name, volume_types.c.name == id_or_name), *visible(caller)
+        )
         .order_by((volume_types.c.id == id_or_name).desc())
         .limit(1)
     )
@@ -58,17 +61,31 @@ def default(tx: Tx) -> VolumeType:
 
 
 def page(tx: Tx, query: PageQuery, caller: Caller | None = None) -> list[VolumeType]:
-    return [VolumeType(*row) for row in tx.rows(paged(tx, _SELECT, COLUMNS, query, noun="Volume type", extra=visible(caller)))]
+    return [
+        VolumeType(*row)
+        for row in tx.rows(paged(tx, _SELECT, COLUMNS, query, noun="Volume type", extra=visible(caller)))
+    ]
 
 
 def create(
-    tx: Tx, name: str, *, description: str | None = None, is_public: bool = True, extra_specs: Mapping[str, str | None] | None = None,
+    tx: Tx,
+    name: str,
+    *,
+    description: str | None = None,
+    is_public: bool = True,
+    extra_specs: Mapping[str, str | None] | None = None,
 ) -> VolumeType:
     """Raises Conflict when the name is taken."""
     id = str(uuid.uuid4())
     values = {
-        "id": id, "name": name, "description": description, "is_public": is_public, "qos_specs_id": None,
-        "extra_specs": msgspec.json.encode(dict(extra_specs or {})).decode(), "created_at": tx.now, "updated_at": None,
+        "id": id,
+        "name": name,
+        "description": description,
+        "is_public": is_public,
+        "qos_specs_id": None,
+        "extra_specs": msgspec.json.encode(dict(extra_specs or {})).decode(),
+        "created_at": tx.now,
+        "updated_at": None,
     }
     try:
         with tx.part():
@@ -82,7 +99,9 @@ def write(tx: Tx, id: str, **values: Any) -> VolumeType:
     """name, description, is_public. Raises NotFound, Conflict."""
     try:
         with tx.part():
-            done = tx.execute(update(volume_types).where(volume_types.c.id == id).values(updated_at=tx.now, **values))
+            done = tx.execute(
+                update(volume_types).where(volume_types.c.id == id).values(updated_at=tx.now, **values)
+            )
     except IntegrityError:
         raise Conflict(f"Volume type {values.get('name')} already exists") from None
     if done.rowcount != 1:
@@ -90,13 +109,18 @@ def write(tx: Tx, id: str, **values: Any) -> VolumeType:
     return get(tx, id)
 
 
-def set_extra_specs(tx: Tx, id: str, change: Mapping[str, str | None], *, remove: bool = False) -> dict[str, str | None]:
+def set_extra_specs(
+    tx: Tx, id: str, change: Mapping[str, str | None], *, remove: bool = False
+) -> dict[str, str | None]:
     """Merge specs, or (remove) take the named keys away. Raises BadRequest while a volume has the type."""
     row = tx.row(locked(tx, select(volume_types.c.extra_specs).where(volume_types.c.id == id)))
     if row is None:
         raise NotFound(f"Volume type {id} could not be found")
     if volume_rows.used_by_type(tx, id):
-        raise BadRequest(f"Volume Type is currently in use: {id}", remedy="Make a new type, or delete the volumes that have this one.")
+        raise BadRequest(
+            f"Volume Type is currently in use: {id}",
+            remedy="Make a new type, or delete the volumes that have this one.",
+        )
     merged: dict[str, str | None] = msgspec.json.decode(row.extra_specs)
     for key, value in change.items():
         if remove:
@@ -104,7 +128,9 @@ def set_extra_specs(tx: Tx, id: str, change: Mapping[str, str | None], *, remove
         else:
             merged[key] = value
     tx.execute(
-        update(volume_types).where(volume_types.c.id == id).values(extra_specs=msgspec.json.encode(merged).decode(), updated_at=tx.now)
+        update(volume_types)
+        .where(volume_types.c.id == id)
+        .values(extra_specs=msgspec.json.encode(merged).decode(), updated_at=tx.now)
     )
     return merged
 

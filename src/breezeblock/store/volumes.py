@@ -36,11 +36,17 @@ from breezeblock.store.transaction import Tx
 
 _HOST = (backends.c.host + "@" + backends.c.name + "#" + volumes.c.pool).label("host")
 _RENAMED: dict[str, Any] = {
-    "volume_type": volume_types.c.name.label("volume_type"), "host": _HOST, "metadata_json": volumes.c.metadata,
-    "admin_metadata_json": volumes.c.admin_metadata, "image_metadata_json": volumes.c.image_metadata, "object_json": volumes.c.object,
+    "volume_type": volume_types.c.name.label("volume_type"),
+    "host": _HOST,
+    "metadata_json": volumes.c.metadata,
+    "admin_metadata_json": volumes.c.admin_metadata,
+    "image_metadata_json": volumes.c.image_metadata,
+    "object_json": volumes.c.object,
 }
 _COLUMNS: list[Any] = [
-    _RENAMED[name] if name in _RENAMED else volumes.c[name] for name in Volume.__struct_fields__ if name != "attachments"
+    _RENAMED[name] if name in _RENAMED else volumes.c[name]
+    for name in Volume.__struct_fields__
+    if name != "attachments"
 ]
 _FROM = volumes.outerjoin(volume_types, volume_types.c.id == volumes.c.volume_type_id).outerjoin(
     backends, backends.c.id == volumes.c.backend_id
@@ -50,7 +56,8 @@ _GET = _SELECT.where(volumes.c.id == bindparam("wanted"))
 #: what filters and sort keys may name.
 COLUMNS: Mapping[str, ColumnElement[Any]] = {
     name: _RENAMED[name] if name in _RENAMED else volumes.c[name]
-    for name in Volume.__struct_fields__ if name not in ("attachments", "host")
+    for name in Volume.__struct_fields__
+    if name not in ("attachments", "host")
 } | {"metadata": volumes.c.metadata, "image_metadata": volumes.c.image_metadata, "host": _HOST.element}
 _ATTACHED = Volume.__struct_fields__.index("attach_status")
 
@@ -110,13 +117,40 @@ def create(tx: Tx, values: Mapping[str, Any]) -> None:
     tx.execute(
         insert(volumes),
         {
-            "name": None, "description": None, "previous_status": None, "attach_status": "detached", "migration_status": None,
-            "availability_zone": None, "volume_type_id": None, "snapshot_id": None, "source_volid": None, "bootable": False,
-            "multiattach": False, "encryption_key_id": None, "replication_status": None, "consistencygroup_id": None, "group_id": None,
-            "provider_id": None, "shared_targets": None, "service_uuid": None, "cluster_name": None, "consumes_quota": True,
-            "backend_id": None, "pool": None, "name_id": None, "metadata": "{}", "admin_metadata": "{}", "image_metadata": "{}",
-            "object": "", "operation_id": None, "status_since": tx.now, "version": 1, "launched_at": None, "created_at": tx.now,
-            "updated_at": None, **values,
+            "name": None,
+            "description": None,
+            "previous_status": None,
+            "attach_status": "detached",
+            "migration_status": None,
+            "availability_zone": None,
+            "volume_type_id": None,
+            "snapshot_id": None,
+            "source_volid": None,
+            "bootable": False,
+            "multiattach": False,
+            "encryption_key_id": None,
+            "replication_status": None,
+            "consistencygroup_id": None,
+            "group_id": None,
+            "provider_id": None,
+            "shared_targets": None,
+            "service_uuid": None,
+            "cluster_name": None,
+            "consumes_quota": True,
+            "backend_id": None,
+            "pool": None,
+            "name_id": None,
+            "metadata": "{}",
+            "admin_metadata": "{}",
+            "image_metadata": "{}",
+            "object": "",
+            "operation_id": None,
+            "status_since": tx.now,
+            "version": 1,
+            "launched_at": None,
+            "created_at": tx.now,
+            "updated_at": None,
+            **values,
         },
     )
 
@@ -128,8 +162,16 @@ def write(tx: Tx, id: str, **values: Any) -> None:
 
 
 def begin(
-    tx: Tx, id: str, verb: str, *, project_id: str | None = None, operation_id: str | None = None, force: bool = False,
-    to: str | None = None, where: Sequence[ColumnElement[bool]] = (), values: Mapping[str, Any] | None = None,
+    tx: Tx,
+    id: str,
+    verb: str,
+    *,
+    project_id: str | None = None,
+    operation_id: str | None = None,
+    force: bool = False,
+    to: str | None = None,
+    where: Sequence[ColumnElement[bool]] = (),
+    values: Mapping[str, Any] | None = None,
 ) -> bool:
     """Compare-and-swap: the verb's transition of model.status in one statement, with further conditions. False when nothing matched."""
     move = states.VOLUME_MOVES[verb]
@@ -196,7 +238,9 @@ def attach_status_of(tx: Tx, id: str) -> str:
 
 
 def mig_free() -> ColumnElement[bool]:
-    return or_(volumes.c.migration_status.is_(None), volumes.c.migration_status.in_(sorted(states.MIGRATION_FREE)))
+    return or_(
+        volumes.c.migration_status.is_(None), volumes.c.migration_status.in_(sorted(states.MIGRATION_FREE))
+    )
 
 
 def detached() -> ColumnElement[bool]:
@@ -217,7 +261,9 @@ def remove(tx: Tx, id: str) -> None:
     tx.execute(delete(volumes).where(volumes.c.id == id))
 
 
-def set_metadata(tx: Tx, id: str, column: str, change: Mapping[str, str | None], *, replace: bool = False) -> dict[str, str]:
+def set_metadata(
+    tx: Tx, id: str, column: str, change: Mapping[str, str | None], *, replace: bool = False
+) -> dict[str, str]:
     """Merge (None removes a key) or replace one of metadata, admin_metadata, image_metadata. Returns all of it."""
     row = tx.row(locked(tx, select(volumes.c[column]).where(volumes.c.id == id)))
     if row is None:
@@ -239,7 +285,9 @@ def used_by_type(tx: Tx, type_id: str) -> bool:
 def on_pool(tx: Tx, backend_id: str, pool: str) -> tuple[int, int]:
     """(number of volumes, their GiB) on a pool."""
     row = tx.row(
-        select(func.count(), func.coalesce(func.sum(volumes.c.size), 0)).where(volumes.c.backend_id == backend_id, volumes.c.pool == pool)
+        select(func.count(), func.coalesce(func.sum(volumes.c.size), 0)).where(
+            volumes.c.backend_id == backend_id, volumes.c.pool == pool
+        )
     )
     assert row is not None
     return int(row[0]), int(row[1])
@@ -247,7 +295,9 @@ def on_pool(tx: Tx, backend_id: str, pool: str) -> tuple[int, int]:
 
 def _update(tx: Tx, id: str, values: Mapping[str, Any]) -> None:
     done = tx.execute(
-        update(volumes).where(volumes.c.id == id).values(updated_at=tx.now, version=volumes.c.version + 1, **values)
+        update(volumes)
+        .where(volumes.c.id == id)
+        .values(updated_at=tx.now, version=volumes.c.version + 1, **values)
     )
     if done.rowcount != 1:
         raise NotFound(f"Volume {id} could not be found")
@@ -256,4 +306,9 @@ def _update(tx: Tx, id: str, values: Mapping[str, Any]) -> None:
 def _visible(hide_migration_targets: bool) -> list[ColumnElement[bool]]:
     if not hide_migration_targets:
         return []
-    return [or_(volumes.c.migration_status.is_(None), not_(cast(volumes.c.migration_status, String).like("target:%")))]
+    return [
+        or_(
+            volumes.c.migration_status.is_(None),
+            not_(cast(volumes.c.migration_status, String).like("target:%")),
+        )
+    ]

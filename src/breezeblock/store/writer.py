@@ -94,5 +94,7 @@ class GroupWriter:
 
 def _typed(error: Exception) -> Exception:
     if "disk is full" in str(error):
-        return NoSpace("the disk of the database is full", remedy="Free space in the data folder; nothing was changed.")
+        return NoSpace(
+            "the disk of the database is full", remedy="Free space in the data folder; nothing was changed."
+        )
     return error
