@@ -30,7 +30,7 @@ class Client(msgspec.Struct, frozen=True):
 
 
 def unix_clients(path: str) -> Sequence[Client]:
-    """Processes connected to the listening socket at `path`."""
+    """Processes whose connection to the listening socket at `path` was accepted."""
     peers = [peer for name, state, peer in _unix_sockets() if name == path and state == _ESTABLISHED]
     return [
         Client(f"{comm(pid)} (pid {pid})" if pid else "a process of another user", pid)
