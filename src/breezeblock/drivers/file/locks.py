@@ -104,12 +104,14 @@ class Locks:
             os.close(fd)
 
     def hand_out(self, name: str) -> None:
-        """Note that the object's path is given to somebody who will open it. The caller holds the tree's lock."""
-        fd = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.pwrite(fd, b"%020.3f\n" % time.time(), _HANDED_OUT)
-        finally:
-            os.close(fd)
+        """Note that the object's path is given to somebody who will open it. The caller holds the tree's lock. A disk too full for this
+        note is too full for a fold, and a volume on it must still be attachable."""
+        with contextlib.suppress(OSError):
+            fd = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.pwrite(fd, b"%020.3f\n" % time.time(), _HANDED_OUT)
+            finally:
+                os.close(fd)
 
     def handed_out(self, name: str) -> float:
         """When that was (seconds since the epoch; 0: never)."""
