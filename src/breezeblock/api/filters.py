@@ -60,8 +60,8 @@ VOLUME = Filters(
     },
     orders=frozenset({
         "id", "name", "description", "status", "size", "created_at", "updated_at", "launched_at", "availability_zone",
-        "volume_type_id", "user_id", "project_id", "bootable", "migration_status", "attach_status", "snapshot_id",
-        "source_volid", "multiattach", "group_id", "host", "consumes_quota",
+        "volume_type_id", "user_id", "project_id", "migration_status", "attach_status", "snapshot_id",
+        "source_volid", "group_id", "host",
     }),
     since={"group_id": 10, "glance_metadata": 4, "consumes_quota": 65},
     renamed={
