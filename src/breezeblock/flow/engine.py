@@ -200,8 +200,10 @@ class Engine:
     def _heartbeat(self) -> None:
         renewed = time.monotonic()
         while True:
-            if self._stopping.wait(self._renew) and not self._busy():
-                return
+            if self._stopping.wait(self._renew):
+                if not self._busy():
+                    return
+                time.sleep(min(self._renew, 0.5))
             if time.monotonic() - renewed > self._lease:
                 self._give_up("this process slept through its leases")
                 return

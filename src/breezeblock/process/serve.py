@@ -52,7 +52,8 @@ def run(
 ) -> int:
     """The exit code: 0 after a graceful stop, 1 when it refused to start (one sentence says why)."""
     logging.basicConfig(
-        level=os.environ.get("BREEZEBLOCK_LOG", "INFO"), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        level=os.environ.get("BREEZEBLOCK_LOG", "INFO"),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
     overrides: dict[str, str] = {}

@@ -101,7 +101,9 @@ def _refuse_growing_in_use(tx: Tx, volume: Volume, row: pools.BackendRow) -> Non
     stored = attachments.export_of(tx, volume.id)
     target = msgspec.json.decode(stored, type=Exported).target if stored else ""
     facts = msgspec.json.decode(row.capabilities)
-    if not facts.get("online_extend") or (target and not facts.get("targets", {}).get(target, {}).get("live_resize")):
+    if not facts.get("online_extend") or (
+        target and not facts.get("targets", {}).get(target, {}).get("live_resize")
+    ):
         raise WrongStatus(
             f"Invalid volume: volume {volume.id} cannot grow while it is attached through {target or 'its export'}",
             needed="an export that can grow in use, or status available",
