@@ -52,4 +52,4 @@ class Agent:
 
 
 def _reconnect(tx: Tx, *, attachment: Attachment, reason: str) -> None:
-    reconnect.reconnect(tx, attachment, reason)
+    reconnect.reconnect(tx, attachment.id, reason)

@@ -247,6 +247,13 @@ def detached() -> ColumnElement[bool]:
     return volumes.c.attach_status != "attached"
 
 
+def not_exported() -> ColumnElement[bool]:
+    """No attachment has a connection: ending it comes before anything that would forget the export."""
+    return not_(
+        exists(select(attachments.c.id).where(attachments.c.volume_id == volumes.c.id, attachments.c.export != ""))
+    )
+
+
 def no_snapshots() -> ColumnElement[bool]:
     return not_(exists(select(snapshots.c.id).where(snapshots.c.volume_id == volumes.c.id)))
 

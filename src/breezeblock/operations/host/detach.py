@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detach a volume from the host of an agent.
 
-disconnect  Effect  host     flush, remove the device, see that it is gone; Busy (mounted) leaves everything as it was
-unexport    Effect  backend  pivot: end the export
+disconnect  Effect  host     pivot: flush, remove the device, see that it is gone; Busy (mounted) leaves everything as it was
+unexport    Effect  backend  end the export
 forget      Change           the attachment's row goes"""
 
 from __future__ import annotations
@@ -104,6 +104,9 @@ def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
 
 
 def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
+    """The device could not be taken away: as before. The device is gone but the export is not: for an operator."""
+    if error.get("task") == DISCONNECT.name:
+        return _undone(tx, work, error)
     attachments.write(tx, work.args["attachment_id"], attach_status="error_detaching", operation_id=None)
     messages.find_out(
         tx, work.args["volume_id"], work.operation, "export.not-ended", str(error.get("message"))
@@ -113,7 +116,7 @@ def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
 FLOW = Flow(
     kind="host.detach",
     tasks=(DISCONNECT, UNEXPORT, Change("forget", _forget)),
-    pivot="unexport",
+    pivot="disconnect",
     undone=_undone,
     stuck=_stuck,
 )

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Any
 
 from breezeblock.flow.task import Change, Effect, Flow, Work
-from breezeblock.model.attachment import Attachment
 from breezeblock.model.identity import Caller
 from breezeblock.operations.attachment.connect import record_connection
 from breezeblock.operations.attachment.exporting import EXPORT
@@ -23,8 +22,12 @@ from breezeblock.store import attachments, history, messages, volumes
 from breezeblock.store.transaction import Tx
 
 
-def reconnect(tx: Tx, attachment: Attachment, reason: str) -> str | None:
-    """The operation; None when one already works on the attachment."""
+def reconnect(tx: Tx, attachment_id: str, reason: str) -> str | None:
+    """The operation; None when the attachment has gone or is being worked on meanwhile."""
+    attachment = attachments.find(tx, attachment_id)
+    if attachment is None or attachment.attach_status != "attached" or not attachment.connection_json:
+        return None
+    volumes.lock(tx, attachment.volume_id)
     if attachment.operation_id and history.find_running(tx, attachment.operation_id):
         return None
     volume = volumes.get(tx, attachment.volume_id)

@@ -35,7 +35,7 @@ def delete(
         _end_holder(tx, volume)
     children = snapshots.of_volume(tx, volume_id)
     operation = new_id()
-    conditions = [volumes.mig_free(), volumes.detached()]
+    conditions = [volumes.mig_free(), volumes.detached(), volumes.not_exported()]
     if not cascade:
         conditions.append(volumes.no_snapshots())
     if not volumes.begin(

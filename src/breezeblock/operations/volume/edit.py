@@ -64,6 +64,18 @@ def refuse_frozen_metadata(volume: Volume) -> None:
         )
 
 
+def _refuse_connected(tx: Tx, volume: Volume) -> None:
+    """Free on paper while a host still has it is how two hosts come to write to one volume."""
+    connected = [a for a in attachments.of_volume(tx, volume.id) if a.connection_json]
+    if connected:
+        raise WrongStatus(
+            f"Invalid volume: volume {volume.id} is still exported to {connected[0].attached_host or 'a host'}",
+            needed="no attachment with a connection",
+            had=", ".join(f"attachment {a.id} ({a.attach_status})" for a in connected),
+            remedy="Delete the attachment, or force it: 'breezeblock detach --force' or os-force_detach.",
+        )
+
+
 def reset_status(
     tx: Tx,
     volume_id: str,
@@ -81,6 +93,8 @@ def reset_status(
         raise BadRequest(
             f"Invalid volume: volume {volume_id} has no attachment", needed="an attachment", had="none"
         )
+    if status == "available" or attach_status == "detached":
+        _refuse_connected(tx, volume)
     if volume.operation_id is not None and history.find_running(tx, volume.operation_id):
         history.finish(
             tx, volume.operation_id, "failed", {"code": "lost.fenced", "message": "ended by reset-status"}
