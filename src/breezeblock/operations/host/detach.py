@@ -106,7 +106,8 @@ def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
 def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     """The device could not be taken away: as before. The device is gone but the export is not: for an operator."""
     if error.get("task") == DISCONNECT.name:
-        return _undone(tx, work, error)
+        _undone(tx, work, error)
+        return
     attachments.write(tx, work.args["attachment_id"], attach_status="error_detaching", operation_id=None)
     messages.find_out(
         tx, work.args["volume_id"], work.operation, "export.not-ended", str(error.get("message"))
