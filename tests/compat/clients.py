@@ -52,7 +52,6 @@ def environment(credentials: Mapping[str, str]) -> dict[str, str]:
         **{key: value for key, value in os.environ.items() if not key.startswith(("OS_", "CINDER"))},
         "OS_TOKEN": credentials["token"],
         "OS_ENDPOINT": endpoint,
-        "OS_PROJECT_ID": credentials["project_id"],
         "CINDER_ENDPOINT": endpoint,
         "PYTHONWARNINGS": "ignore",
     }

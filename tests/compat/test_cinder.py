@@ -163,16 +163,6 @@ def test_quotas_are_changed_and_put_back(clients: Clients) -> None:
     assert clients.cinder("quota-show", project).record["volumes"] != "7"
 
 
-def test_a_service_is_disabled_with_a_reason_and_enabled(clients: Clients) -> None:
-    host = next(r["Host"] for r in clients.cinder("service-list").rows if r["Binary"] == "cinder-volume")
-    clients.cinder("service-disable", "--reason", "maintenance", host, "cinder-volume")
-    found = next(r for r in clients.cinder("service-list").rows if r["Binary"] == "cinder-volume")
-    assert (found["Status"], found["Disabled Reason"]) == ("disabled", "maintenance")
-    clients.cinder("service-enable", host, "cinder-volume")
-    found = next(r for r in clients.cinder("service-list").rows if r["Binary"] == "cinder-volume")
-    assert found["Status"] == "enabled"
-
-
 def test_what_is_not_there_is_said_and_is_a_failure(clients: Clients) -> None:
     ran = clients.cinder("show", "no-such-volume", ok=False)
     assert ran.status == 1

@@ -127,12 +127,6 @@ def test_services_pools_and_zones_are_listed(clients: Clients) -> None:
     assert zones[0]["Zone Status"] == "available"
 
 
-def test_a_backends_capabilities_are_shown(clients: Clients) -> None:
-    pool = clients.openstack("volume", "backend", "pool", "list", "-f", "json").json[0]["Name"]
-    host = pool.partition("#")[0]
-    assert clients.openstack("volume", "backend", "capability", "show", host, "-f", "json").status == 0
-
-
 def test_a_summary_counts_the_volumes(clients: Clients, volume: str) -> None:
     found = clients.openstack("volume", "summary", "-f", "json").json
     assert found["Total Count"] >= 1

@@ -106,7 +106,8 @@ def run_with_percent(argv: Sequence[str], report: Callable[[float], None]) -> No
 
 
 def failed(program: str, status: int, output: str) -> Ended:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    # mount ends with advice; the reason is the line before.
+    lines = [line.strip() for line in output.splitlines() if line.strip() and "dmesg(1)" not in line]
     return refused(
         f"{program} ended with status {status}: {lines[-1] if lines else 'it said nothing'}",
         code="host.program-failed",

@@ -79,8 +79,10 @@ def extend(life: Life) -> Done:
     how = "while attached"
     try:
         life.ask("volume", "extend", life.volumes[DISK], LARGER)
-    except Ended:
+    except Ended as why:
         # Not every path can grow under its user: then it grows between two attachments.
+        if "attached" not in why.message:
+            raise
         how = "between two attachments: this path cannot grow under its user"
         life.detach(DISK)
         life.ask("volume", "extend", life.volumes[DISK], LARGER)

@@ -5,12 +5,12 @@ content that is compared; the writer that goes on through the crash has the seco
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import IO
 
 from breezeblock.cli import programs
 from breezeblock.cli.reached import nbd, spell
@@ -21,6 +21,7 @@ COMPARED, FILLED = 1 << 30, 240 << 20
 BLOCK, BLOCKS = 256 * 1024, 256
 CHUNK = 1 << 20
 SECONDS = 300.0
+_PROMPT = b"qemu-io> "
 
 
 class Streamed:
@@ -130,30 +131,22 @@ class _Writer(threading.Thread):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
             env=programs.environment(),
         )
 
     def run(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        asked, answers = self._process.stdin, self._process.stdout
+        self._answer()
         while not self._end.is_set() and not self._errors:
             began, place = time.monotonic(), self._count % BLOCKS
-            self._say(asked, f"write -P {self._count % 255 + 1} {COMPARED + place * BLOCK} {BLOCK}")
-            self._hear(answers, "wrote")
-            # A flush answers with silence; the length that follows proves that it is over.
-            self._say(asked, "flush")
-            self._say(asked, "length")
-            self._hear(answers, "GiB")
-            self._flushed[place] = self._count
-            self._longest = max(self._longest, time.monotonic() - began)
-            self._count += 1
+            self._do(f"write -P {self._count % 255 + 1} {COMPARED + place * BLOCK} {BLOCK}")
+            self._do("flush")
+            if not self._errors:
+                self._flushed[place] = self._count
+                self._longest = max(self._longest, time.monotonic() - began)
+                self._count += 1
         for place, number in self._flushed.items():
-            if self._errors:
-                break
-            self._say(asked, f"read -P {number % 255 + 1} {COMPARED + place * BLOCK} {BLOCK}")
-            self._hear(answers, "read ")
+            if not self._errors:
+                self._do(f"read -P {number % 255 + 1} {COMPARED + place * BLOCK} {BLOCK}")
         self._process.terminate()
 
     def finish(self) -> Written:
@@ -165,18 +158,25 @@ class _Writer(threading.Thread):
         self._process.communicate()
         return Written(self._count * BLOCK, self._count, self._longest, tuple(self._errors))
 
-    def _say(self, stream: IO[str], command: str) -> None:
+    def _do(self, command: str) -> None:
+        """One command at a time: what is sent before the prompt is read and never run."""
+        assert self._process.stdin is not None
         try:
-            stream.write(command + "\n")
-            stream.flush()
+            self._process.stdin.write(command.encode() + b"\n")
+            self._process.stdin.flush()
         except OSError as why:
             self._errors.append(str(why))
-
-    def _hear(self, stream: IO[str], wanted: str) -> None:
-        while line := stream.readline():
+            return
+        for line in self._answer().splitlines():
             if "failed" in line or "rror" in line:
                 self._errors.append(line.strip())
-                return
-            if wanted in line:
-                return
-        self._errors.append("qemu-io ended")
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        text = b""
+        while not text.endswith(_PROMPT):
+            if not (more := os.read(self._process.stdout.fileno(), 4096)):
+                self._errors.append("qemu-io ended")
+                break
+            text += more
+        return text.removesuffix(_PROMPT).decode("utf-8", "replace")

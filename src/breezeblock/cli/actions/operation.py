@@ -57,7 +57,7 @@ def explained(found: Mapping[str, Any]) -> str:
     text = [f"{found['resource_type']} {found['id']} is {found.get('status') or 'gone'}"]
     text += [f"  {sentence}" for sentence in found.get("sentences") or []]
     holder = found.get("holder")
-    if holder:
+    if holder and holder.get("kind"):
         text.append(
             f"held by {holder['kind']} {holder['id']} since {render.clock(holder.get('since'))}  {holder.get('who') or ''}".rstrip()
         )

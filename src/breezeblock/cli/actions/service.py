@@ -15,9 +15,9 @@ from breezeblock.cli.session import Session
 def serve(
     session: Session, *, config: Path | None, listen: str | None, data: Path | None, ready_file: Path | None
 ) -> int:
-    from breezeblock import process
+    from breezeblock.process import serve as run
 
-    return process.serve(config=config, listen=listen, data=data, ready_file=ready_file)
+    return run(config=config, listen=listen, data=data, ready_file=ready_file)
 
 
 def status(session: Session) -> None:
@@ -41,9 +41,12 @@ def list_pools(session: Session) -> None:
     rows = []
     for pool in found:
         facts = pool.get("capabilities") or {}
-        rows.append([pool["name"], *(facts.get(key) for key in ("total_capacity_gb", "free_capacity_gb"))])
-        rows[-1] += [facts.get(key) for key in ("allocated_capacity_gb", "provisioned_capacity_gb")]
-        rows[-1] += [facts.get("max_over_subscription_ratio"), facts.get("backend_state")]
+        numbers = [facts.get(f"{key}_capacity_gb") for key in ("total", "free", "allocated", "provisioned")]
+        # "infinite" and "unknown" are words of the contract.
+        row = [f"{number:.1f}" if isinstance(number, int | float) else number for number in numbers]
+        rows.append(
+            [pool["name"], *row, facts.get("max_over_subscription_ratio"), facts.get("backend_state")]
+        )
     columns = ["POOL", "TOTAL GIB", "FREE GIB", "ALLOCATED", "PROVISIONED", "RATIO", "STATE"]
     session.show({"pools": found}, render.table(columns, rows, numbers=columns[1:6]))
 
