@@ -46,6 +46,18 @@ class Progress(msgspec.Struct, frozen=True):
     cancelled: bool = False
 
 
+class Owed(msgspec.Struct, frozen=True, kw_only=True):
+    """An undo that could not be done: all that it takes to do it later, by whoever serves the queue then (None: anybody)."""
+
+    task: str
+    queue: str | None
+    intent: Json
+    result: Json
+    #: of the round's earlier tasks.
+    results: dict[str, Json]
+    error: dict[str, Any]
+
+
 class JournalTx(Protocol):
     """One open transaction of the journal. `tx` is handed to Changes as it is."""
 
@@ -69,7 +81,7 @@ class JournalTx(Protocol):
         """Give the operation back, to be claimed again after so many seconds."""
         ...
 
-    def owe(self, task: str, intent: Json, error: dict[str, Any]) -> None:
+    def owe(self, owed: Owed) -> None:
         """An undo that cannot be done now: a debt, paid when its server returns."""
         ...
 
@@ -102,7 +114,7 @@ class MemoryJournal:
         self.error: dict[str, Any] | None = None
         self.failures: list[dict[str, Any]] = []
         self.state = "ready"
-        self.debts: list[tuple[str, Json]] = []
+        self.debts: list[Owed] = []
         self.waits: list[float] = []
         self.cancel_requested = False
 
@@ -143,8 +155,8 @@ class MemoryJournal:
     def wait(self, seconds: float, task: str, attempt: int, error: dict[str, Any] | None) -> None:
         self.waits.append(seconds)
 
-    def owe(self, task: str, intent: Json, error: dict[str, Any]) -> None:
-        self.debts.append((task, intent))
+    def owe(self, owed: Owed) -> None:
+        self.debts.append(owed)
 
     def finish(self, state: str, error: dict[str, Any] | None) -> None:
         self.state, self.error = state, error

@@ -15,10 +15,10 @@ import enum
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from breezeblock.flow.journal import Entry, Journal, JournalTx, Step
+from breezeblock.flow.journal import Entry, Journal, JournalTx, Owed, Step
 from breezeblock.flow.task import Change, Effect, Flow, Json, Task, Work
-from breezeblock.model.errors import Cancelled, Error, Fenced, Lost, Stopping, Unreachable
-from breezeblock.model.observation import Found
+from breezeblock.model.errors import Cancelled, Error, Fenced, Stopping, Unreachable
+from breezeblock.model.observation import Found, Observation
 
 ALL = "*"
 
@@ -29,6 +29,8 @@ class Outcome(enum.StrEnum):
     CANCELLED = "cancelled"
     #: given back: it waits for a time or for another queue's server.
     RELEASED = "released"
+    #: this process stops: still leased, to be given back by who drives.
+    PARKED = "parked"
     #: a newer owner has it.
     LOST = "lost"
 
@@ -57,7 +59,9 @@ class LinearFlow:
         progress = journal.progress()
         self._entries = {(e.round, e.task): e for e in progress.entries}
         self._undo_to, work.round = progress.undo_to, progress.round
-        work.error, work.failures = progress.error, list(progress.failures)
+        # while it goes forward the journal's error is only the last one that is being retried
+        work.error = progress.error if progress.undo_to else None
+        work.failures = list(progress.failures)
         work.results = {
             e.task: e.result for e in progress.entries if e.round == work.round and e.step is Step.DONE
         }
@@ -74,7 +78,12 @@ class LinearFlow:
         except Fenced:
             return Outcome.LOST
         except Stopping:
-            return Outcome.RELEASED
+            return Outcome.PARKED
+
+    @property
+    def undoing(self) -> bool:
+        """On its way back: a cancel must not stop it."""
+        return bool(self._undo_to)
 
     def _forward(self) -> Outcome | None:
         effect, fresh, outcome = self._write(self._advance)
@@ -120,10 +129,12 @@ class LinearFlow:
             try:
                 with j.part():
                     result = task.apply(j.tx, self.work)
-            except Lost:
+            except (Fenced, Stopping):
                 raise
             except Error as error:
                 return None, False, self._turn_after(j, task, error)
+            if isinstance(result, Error):
+                return None, False, self._turn_after(j, task, result)
             self._note(j, task, Step.DONE, result=result)
         self.flow.ended(j.tx, self.work)
         j.finish("succeeded", None)
@@ -133,14 +144,22 @@ class LinearFlow:
         self.work.call.check()
         intent = self._entries[self.work.round, effect.name].intent
         if not fresh:
-            seen = effect.observe(self.work, intent)
+            seen = self._observe(effect, intent)
             if seen.found is Found.DONE:
                 return seen.value
-            if seen.found is Found.UNKNOWN:
-                raise _Unknown(
-                    f"{effect.name} cannot be observed ({seen.detail}); waiting, nothing is touched"
-                )
         return effect.do(self.work, intent)
+
+    def _observe(self, effect: Effect, intent: Json) -> Observation[Json]:
+        """Raises _Unknown when the outside cannot be seen, whether observe says so or fails in a way that may pass."""
+        try:
+            seen = effect.observe(self.work, intent)
+        except Error as error:
+            if not error.transient:
+                raise
+            seen = Observation.unknown(str(error))
+        if seen.found is Found.UNKNOWN:
+            raise _Unknown(f"{effect.name} cannot be observed ({seen.detail}); waiting, nothing is touched")
+        return seen
 
     # -- failing ---------------------------------------------------------------------------------------------------
 
@@ -171,15 +190,17 @@ class LinearFlow:
         return None
 
     def _later(self, task: Effect, error: Error, *, counts: bool = True) -> Outcome:
-        """Give the operation back until the back-off is over. An unknown outside does not count against the budget."""
+        """Give the operation back until the back-off is over. An unknown outside does not count against the budget. On the
+        way back the error that is told stays the one that turned the flow: it decides how the operation ends."""
         entry = self._entries[self.work.round, task.name]
-        described = error.describe() | {"task": task.name}
+        described = (self.work.error if self.undoing else None) or error.describe() | {"task": task.name}
         attempt = entry.attempt + 1 if counts else entry.attempt
+        seconds = task.retry.delay(entry.attempt) if counts else task.retry.unknown
         retried = Entry(entry.round, entry.task, entry.step, entry.intent, entry.result, attempt)
 
         def write(j: JournalTx) -> Outcome:
             self._put(j, retried)
-            j.wait(task.retry.delay(entry.attempt), task.name, attempt, described)
+            j.wait(seconds, task.name, attempt, described)
             return Outcome.RELEASED
 
         return self._write(write)
@@ -225,8 +246,17 @@ class LinearFlow:
         if error.transient and entry.attempt < 2 * task.retry.attempts:
             return self._later(task, error)
 
+        owed = Owed(
+            task=task.name,
+            queue=task.queue(self.work),
+            intent=entry.intent,
+            result=entry.result,
+            results=dict(self.work.results),
+            error=error.describe() | {"task": task.name},
+        )
+
         def owe(j: JournalTx) -> None:
-            j.owe(task.name, entry.intent, error.describe() | {"task": task.name})
+            j.owe(owed)
             self._note(j, task, Step.UNDONE)
 
         self._write(owe)

@@ -47,10 +47,12 @@ def _not_seen(*_: Any) -> Observation[Json]:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A budget and a back-off in seconds for transient errors; the last delay repeats."""
+    """A budget and a back-off in seconds for transient errors; the last delay repeats. `unknown`: between two looks at an outside
+    that cannot be seen, which costs nothing of the budget."""
 
     attempts: int = 6
     delays: tuple[float, ...] = (0.2, 1, 3, 10, 30)
+    unknown: float = 5.0
 
     def delay(self, attempt: int) -> float:
         return self.delays[min(attempt - 1, len(self.delays) - 1)]
@@ -72,7 +74,8 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`apply(tx, work)` returns the result; `revert(tx, work, result)` takes it back. tx is the journal's transaction."""
+    """`apply(tx, work)` returns the result; `revert(tx, work, result)` takes it back. tx is the journal's transaction. An Error that is
+    raised leaves nothing of the Change behind; one that is returned fails the flow too, and what was written stays."""
 
     name: str
     apply: Callable[[Any, Work], Json]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import msgspec
 
 from breezeblock.flow.task import Work
+from breezeblock.model.errors import NoBackend
 from breezeblock.model.pool import PoolState
 from breezeblock.model.units import GiB
 from breezeblock.scheduler.decide import decide
@@ -28,15 +29,15 @@ class Place(msgspec.Struct, frozen=True):
     queue: str
 
 
-def place(tx: Tx, work: Work, request: PlacementRequest, policy: Policy) -> Place:
-    """Decide, write down and reserve. Raises NoBackend with the reason; the decision is kept either way."""
+def place(tx: Tx, work: Work, request: PlacementRequest, policy: Policy) -> Place | NoBackend:
+    """Decide, write down and reserve. Returns NoBackend with the reason: raised, it would take the kept decision with it."""
     rows = pool_rows.page(tx, lock=True)
     decision = decide(request, [state_of(row) for row in rows], policy)
     reservation = f"{work.operation}:{work.round}"
     pool_rows.keep_decision(tx, reservation, request.volume_id, work.operation, msgspec.json.encode(decision))
     chosen = next((row for row in rows if row.host == decision.chosen), None)
     if chosen is None:
-        raise no_backend(decision)
+        return no_backend(decision)
     pool_rows.reserve(tx, reservation, chosen.id, max(0, request.requested()))
     return Place(chosen.backend.id, chosen.name, chosen.host, chosen.backend.queue)
 

@@ -26,6 +26,9 @@ class Debt(msgspec.Struct, frozen=True):
     project_id: str
     args: dict[str, Any]
     intent: Any
+    result: Any
+    #: of the tasks before it.
+    results: dict[str, Any]
 
 
 def due(tx: Tx, queues: Sequence[str], limit: int = 20) -> list[Debt]:
@@ -50,6 +53,8 @@ def due(tx: Tx, queues: Sequence[str], limit: int = 20) -> list[Debt]:
                 work["project_id"],
                 work["args"],
                 work["intent"],
+                work.get("result"),
+                work.get("results") or {},
             )
         )
     return found

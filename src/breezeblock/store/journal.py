@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import insert, select, update
 
-from breezeblock.flow.journal import Entry, JournalTx, Progress
+from breezeblock.flow.journal import Entry, JournalTx, Owed, Progress
 from breezeblock.model.errors import Fenced
 from breezeblock.store import history, keys
 from breezeblock.store.database import Store
@@ -132,23 +132,25 @@ class _StoreJournalTx:
             "error": _encode(error).decode() if error else "",
         }
 
-    def owe(self, task: str, intent: Any, error: dict[str, Any]) -> None:
+    def owe(self, owed: Owed) -> None:
         work = {
             "args": self._op.args,
             "resource_id": self._op.resource_id,
             "project_id": self._op.project_id,
-            "intent": intent,
+            "intent": owed.intent,
+            "result": owed.result,
+            "results": owed.results,
         }
         self.tx.execute(
             insert(debts),
             {
                 "id": str(uuid.uuid4()),
-                "queue": self._op.queue,
+                "queue": owed.queue or self._op.queue,
                 "operation_id": self._op.id,
                 "kind": self._op.kind,
-                "task": task,
+                "task": owed.task,
                 "work": _encode(work).decode(),
-                "error": _encode(error).decode(),
+                "error": _encode(owed.error).decode(),
                 "attempt": 1,
                 "not_before_us": 0,
                 "created_at": self.tx.now,

@@ -39,6 +39,8 @@ def pay(tx: Tx, debt: Debt) -> str:
             "task": debt.task,
             "args": debt.args,
             "intent": debt.intent,
+            "result": debt.result,
+            "results": debt.results,
             "resource_id": debt.resource_id,
         },
         keys={volume_key(volume): True} if volume else {},
@@ -59,13 +61,14 @@ def _pay(work: Work, intent: Any) -> Any:
         project_id=work.project_id,
         args=work.args["args"],
         fence=work.fence,
+        results=work.args["results"],
         ports=work.ports,
         call=work.call,
     )
     volume = owed.args.get("volume_id")
     if task.name == "export" and volume and work.ports.read(lambda tx: attachments.export_of(tx, volume)):
         return {"paid": "the export is in use by a newer attachment"}
-    task.undo(owed, work.args["intent"], None)
+    task.undo(owed, work.args["intent"], work.args["result"])
     return {"paid": f"{flow.kind}:{task.name}"}
 
 

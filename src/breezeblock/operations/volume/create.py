@@ -178,7 +178,7 @@ def _size(wanted: CreateVolume, kind: VolumeType, snapshot: Snapshot | None, sou
 # -- tasks -------------------------------------------------------------------------------------------------------------------------
 
 
-def _place(tx: Tx, work: Work) -> dict[str, Any]:
+def _place(tx: Tx, work: Work) -> dict[str, Any] | NoBackend:
     args = work.args
     home = _home_of_source(tx, args)
     request = PlacementRequest(
@@ -195,6 +195,8 @@ def _place(tx: Tx, work: Work) -> dict[str, Any]:
         attempt=work.round,
     )
     chosen = place(tx, work, request, work.ports.policy)
+    if isinstance(chosen, NoBackend):
+        return chosen
     zone = volumes.get(tx, args["volume_id"]).availability_zone
     row = pool_rows.backend(tx, chosen.backend_id)
     volumes.write(

@@ -17,7 +17,7 @@ import msgspec
 
 from breezeblock.drivers.driver import Kind
 from breezeblock.flow.task import Change, Effect, Flow, Work
-from breezeblock.model.errors import BadSize, Error, Unsupported, WrongStatus
+from breezeblock.model.errors import BadSize, Error, NoBackend, Unsupported, WrongStatus
 from breezeblock.model.identity import Caller
 from breezeblock.model.observation import Found, Observation
 from breezeblock.model.status import BY_ATTACHMENTS, VOLUME_MOVES
@@ -115,7 +115,7 @@ def _refuse_growing_in_use(tx: Tx, volume: Volume, row: pools.BackendRow) -> Non
 # -- tasks -------------------------------------------------------------------------------------------------------------------------
 
 
-def _room(tx: Tx, work: Work) -> None:
+def _room(tx: Tx, work: Work) -> NoBackend | None:
     args = work.args
     request = PlacementRequest(
         volume_id=args["volume_id"],
@@ -128,7 +128,8 @@ def _room(tx: Tx, work: Work) -> None:
         only_on=args["host"],
         attached=args["attached"],
     )
-    place(tx, work, request, work.ports.policy)
+    placed = place(tx, work, request, work.ports.policy)
+    return placed if isinstance(placed, NoBackend) else None
 
 
 def _no_room(tx: Tx, work: Work, result: Any) -> None:
