@@ -17,7 +17,7 @@ Limit = Annotated[int, Meta(ge=-1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Percentage = Annotated[int, Meta(ge=0, le=100)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
-Role = Literal["api", "scheduler", "volume", "backup", "agent"]
+Role = Literal["api", "scheduler", "volume", "agent"]
 
 #: A folder that was not configured. A configured one is absolute once it is read, so nobody can mean this one.
 UNSET = Path()
@@ -193,7 +193,6 @@ class Roles(msgspec.Struct, frozen=True, kw_only=True):
         "api",
         "scheduler",
         "volume",
-        "backup",
         "agent",
     )
 
