@@ -134,12 +134,8 @@ class Folder:
 
     def _make(self, backend_id: str) -> Marker:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        strangers = sorted(
-            entry.name for entry in os.scandir(self.root) if entry.name not in ("lost+found", *_PARTS)
-        )
-        held = [
-            part for part in _PARTS[:4] if (self.root / part).is_dir() and any(os.scandir(self.root / part))
-        ]
+        strangers = sorted(set(os.listdir(self.root)) - {"lost+found", *_PARTS})
+        held = [part for part in _PARTS[:4] if (self.root / part).is_dir() and os.listdir(self.root / part)]
         if strangers or held:
             raise Failed(
                 f"The folder {self.root} is not empty and carries no marker",
