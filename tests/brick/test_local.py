@@ -64,6 +64,8 @@ def test_who_is_not_root_gets_the_file(ground: Ground, monkeypatch: pytest.Monke
     assert connector.properties() == {"local": "file"}
     device = connector.connect_volume(info(image.path), Identity("v1", SIZE))
     assert (device.kind, device.path, device.size) == ("file", image.path, SIZE)
+    seen = connector.observe(info(image.path))
+    assert (seen.found, seen.value) == (Found.DONE, device)
     connector.disconnect_volume(info(image.path), device)
     assert connector.check_valid_device(device.path)
 

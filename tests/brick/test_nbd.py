@@ -103,6 +103,10 @@ def test_a_dead_export_gives_errors_until_it_is_connected_anew(volume: Volume, g
         os.fsync(block.fileno())
     daemon = next(pid for pid in carriers(ground) if "qemu-storage" in Path(f"/proc/{pid}/comm").read_text())
     os.kill(daemon, signal.SIGKILL)
+    for _ in processes.ticks(5.0):  # seen before anybody tries to write
+        if connector.observe(volume.info).found is Found.PARTIAL:
+            break
+    assert connector.observe(volume.info).found is Found.PARTIAL
     failed = subprocess.run(
         [
             "dd",
@@ -123,6 +127,7 @@ def test_a_dead_export_gives_errors_until_it_is_connected_anew(volume: Volume, g
     connector.disconnect_volume(volume.info, device, force=True)
     volume.export = ground.exported(volume.target, volume.image)
     info = volume.admitted()
+    assert connector.observe(info).found is Found.NOT_DONE
     again = connector.connect_volume(info, volume.expect)
     with Path(again.path).open("rb") as block:
         assert block.read(MIB) == kept  # what was flushed is there
@@ -185,9 +190,13 @@ def test_who_is_not_root_gets_the_uri(
     device = connector.connect_volume(volume.info, volume.expect)
     assert (device.kind, device.how, device.size) == ("uri", "uri", 64 * MIB)
     assert run(["nbdinfo", "--size", device.path]).strip() == str(64 * MIB)
+    seen = connector.observe(volume.info)
+    assert (seen.found, seen.value) == (Found.DONE, device)
     with pytest.raises(errors.DeviceWrong):
         connector.connect_volume(volume.info, Identity("v1", 1))
     connector.disconnect_volume(volume.info, device)
+    volume.target.unexport(volume.export, ground.ctx)
+    assert connector.observe(volume.info).found is Found.NOT_DONE
 
 
 def test_growing_under_a_user_is_refused_and_says_what_to_do(volume: Volume, ground: Ground) -> None:

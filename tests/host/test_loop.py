@@ -138,18 +138,24 @@ def test_a_read_only_device_takes_no_write(image: Path) -> None:
 def test_an_ordinary_user_is_told_that_root_is_needed(image: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from breezeblock.host import loop\n"
+        "loop.attached()  # what it imports may be out of the user's reach\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "print([found.device for found in loop.attached()])\n"
         "try:\n    loop.attach(Path(sys.argv[1]), writable=False)\n"
         "except Exception as refused:\n    print(type(refused).__name__, refused, getattr(refused, 'remedy', ''))"
     )
+    image.with_name("other.raw").write_bytes(bytes(MIB))
     for part in (image, *list(image.parents)[:-2]):
         part.chmod(0o755)
     import sys
 
+    there = loop.attach(image.with_name("other.raw"))
     said = subprocess.run(
         [sys.executable, "-c", code, str(image)], capture_output=True, text=True, timeout=30
     )
     assert "root" in said.stdout, said.stdout + said.stderr
+    assert there.device in said.stdout  # looking is allowed
+    loop.detach(there)
     assert loop.find(image) is None
 
 

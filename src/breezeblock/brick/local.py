@@ -52,7 +52,7 @@ class LocalConnector:
         if path.is_block_device():
             return Device(kind="block", path=str(path), how="device", size=size)
         if self.properties()["local"] == "file":
-            return Device(kind="file", path=str(path), how="file", size=size)
+            return _file_device(path, size)
         with locked(self._lock(path)):
             made = loop.attach(path, writable=data.get("access_mode", "rw") != "ro")
             seen = loop.size(made)
@@ -110,6 +110,8 @@ class LocalConnector:
             return Observation.done(
                 Device(kind="block", path=str(path), how="device", size=block_device.size(path))
             )
+        if self.properties()["local"] == "file" and path.exists():
+            return Observation.done(_file_device(path, block_device.size(path)))
         try:
             found = loop.find(path)
         except OSError as dead:  # a FUSE file whose server has ended
@@ -169,6 +171,10 @@ def _data(info: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _path(data: Mapping[str, Any]) -> Path:
     return Path(str(data.get("device_path") or data["path"]))
+
+
+def _file_device(path: Path, size: int) -> Device:
+    return Device(kind="file", path=str(path), how="file", size=size)
 
 
 def _device(found: Loop) -> Device:

@@ -66,7 +66,7 @@ class NbdConnector:
     def connect_volume(self, info: Mapping[str, Any], expect: Identity) -> Device:
         wanted = self._wanted(info, expect)
         if self.way() == "uri":
-            return Device(kind="uri", path=wanted.uri, how="uri", size=self._verified(wanted))
+            return _uri_device(wanted, self._verified(wanted))
         folder = self._folder(wanted.export)
         with locked(self._lock(wanted.export)):
             chain = nbdfuse.stored(folder)
@@ -125,21 +125,30 @@ class NbdConnector:
         return size
 
     def observe(self, info: Mapping[str, Any]) -> Observation[Device]:
-        export = str(_data(info)["export"])
+        wanted = self._wanted(info, Identity(volume_id=""))
+        if self.way() == "uri":
+            return self._answers(wanted)
         if kernel_nbd.present():
-            return kernel_nbd.observe(export, self._state)
-        folder = self._folder(export)
+            return kernel_nbd.observe(wanted.export, self._state)
+        folder = self._folder(wanted.export)
         chain = nbdfuse.stored(folder)
         if chain is None:
             return Observation.not_done("no connection is recorded")
         if chain.boot != processes.boot_id():
             return Observation.not_done("this host was booted since")
         missing = nbdfuse.whole(folder, chain)
-        return (
-            Observation.partial(_device(chain) if chain.device else None, missing)
-            if missing
-            else Observation.done(_device(chain))
-        )
+        if not missing and chain.uri != wanted.uri:
+            missing = "it is connected to an earlier start of the export"
+        if missing:
+            return Observation.partial(_device(chain) if chain.device else None, missing)
+        return Observation.done(_device(chain))
+
+    def _answers(self, wanted: _Wanted) -> Observation[Device]:
+        """A URI is "connected" while its export answers: nothing of it is on this host."""
+        try:
+            return Observation.done(_uri_device(wanted, self._verified(wanted)))
+        except (errors.Unreachable, errors.DeviceWrong) as gone:
+            return Observation.not_done(str(gone))
 
     def check_valid_device(self, path: str) -> bool:
         return block_device.readable(Path(path))
@@ -256,6 +265,10 @@ def _data(info: Mapping[str, Any]) -> Mapping[str, Any]:
             had=f"{info.get('driver_volume_type')!r} without {', '.join(missing) or 'nothing'}",
         )
     return data  # type: ignore[no-any-return]
+
+
+def _uri_device(wanted: _Wanted, size: int) -> Device:
+    return Device(kind="uri", path=wanted.uri, how="uri", size=size)
 
 
 def _device(chain: nbdfuse.Chain) -> Device:

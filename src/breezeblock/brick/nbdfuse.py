@@ -17,11 +17,11 @@ from __future__ import annotations
 import contextlib
 import shutil
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
 
-from breezeblock.host import loop, mounts, processes, storage_daemon
+from breezeblock.host import loop, mounts, processes, sockets, storage_daemon
 from breezeblock.host.killpoint import reach as passed
 from breezeblock.host.loop import Loop
 from breezeblock.host.processes import ProcessRecord
@@ -73,6 +73,8 @@ def whole(folder: Path, chain: Chain) -> str:
         return f"{PROGRAM} does not run"
     if chain.gate is not None and not storage_daemon.runs(chain.gate):
         return "the gate to the remote export does not run"
+    if not sockets.is_connected(_server(chain), chain.process.pid):
+        return "the export behind it has ended"
     if mounts.at(folder / "disk") is None:
         return f"{folder / 'disk'} is not mounted"
     if chain.device is None or not loop.stands(chain.device):
@@ -158,6 +160,14 @@ def unmake(folder: Path, chain: Chain, *, lossy: bool = False) -> None:
             storage_daemon.stop(chain.gate)
         processes.sweep(chain.token)
     _forget(folder)
+
+
+def _server(chain: Chain) -> str:
+    """The socket that nbdfuse is connected to."""
+    if chain.gate is not None:
+        assert isinstance(chain.gate.door, UnixDoor)
+        return chain.gate.door.path
+    return parse_qs(urlsplit(chain.uri).query)["socket"][0]
 
 
 def _gate(folder: Path, remote: Remote, writable: bool) -> Daemon:

@@ -183,21 +183,29 @@ def _checked(loop: Loop, path: Path) -> Loop:
 
 
 def _read(device: str) -> Loop | None:
-    """The device as it is now; None without a backing file, or with one that does not answer (on a dead FUSE server)."""
+    """The device as it is now; None without a backing file, or with one that does not answer (on a dead FUSE server). An ordinary user
+    may not ask the device: its file is then told by the name that the kernel shows."""
+    shown = Path(f"/sys/block/{Path(device).name}")
     try:
-        fd = _open(device, os.O_RDONLY | os.O_NONBLOCK)
+        sequence = int((shown / "diskseq").read_text(encoding="ascii"))
+        try:
+            filesystem, inode = _backing(device)
+        except PermissionError:
+            backing = Path((shown / "loop/backing_file").read_text().rstrip("\n")).stat()
+            filesystem, inode = backing.st_dev, backing.st_ino
     except OSError:
         return None
+    return Loop(device=device, filesystem=filesystem, inode=inode, sequence=sequence)
+
+
+def _backing(device: str) -> tuple[int, int]:
+    """File system and inode of the backing file."""
+    fd = os.open(device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        status = _INFO.unpack(fcntl.ioctl(fd, _GET_STATUS, bytes(_INFO.size)))
-        sequence = Path(f"/sys/block/{Path(device).name}/diskseq").read_text(encoding="ascii")
-    except OSError:
-        return None
+        encoded, inode = _INFO.unpack(fcntl.ioctl(fd, _GET_STATUS, bytes(_INFO.size)))[:2]
     finally:
         os.close(fd)
-    encoded = status[0]
-    filesystem = os.makedev((encoded >> 8) & 0xFFF, (encoded & 0xFF) | ((encoded >> 12) & 0xFFF00))
-    return Loop(device=device, filesystem=filesystem, inode=status[1], sequence=int(sequence))
+    return os.makedev((encoded >> 8) & 0xFFF, (encoded & 0xFF) | ((encoded >> 12) & 0xFFF00)), inode
 
 
 def _flush(fd: int, loop: Loop, *, lossy: bool) -> None:

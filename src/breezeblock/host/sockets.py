@@ -38,6 +38,14 @@ def unix_clients(path: str) -> Sequence[Client]:
     ]
 
 
+def is_connected(path: str, pid: int) -> bool:
+    """Whether the process `pid` is connected to the socket at `path`."""
+    peers = {
+        f"socket:[{peer}]" for name, state, peer in _unix_sockets() if name == path and state == _ESTABLISHED
+    }
+    return not peers.isdisjoint(open_files(pid))
+
+
 def tcp_clients(port: int) -> Sequence[Client]:
     """Addresses connected to the local TCP port, as "address:port"."""
     found = []
