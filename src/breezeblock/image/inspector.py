@@ -26,8 +26,11 @@ _KNOWN_FEATURES = (1 << qcow2.DIRTY) | (1 << qcow2.CORRUPT) | (1 << qcow2.EXTERN
     1 << qcow2.EXTENDED_L2
 )  # fmt: skip
 
+#: The version of qcow2's forerunner, which has the same magic.
+_QCOW_1 = b"\0\0\0\1"
 #: Formats that are recognised in order to be refused: (offset, magic, name).
 _FOREIGN = (
+    (0, qcow2.MAGIC + _QCOW_1, "qcow"),
     (0, b"KDMV", "vmdk"),
     (0, b"COWD", "vmdk"),
     (0, b"# Disk DescriptorFile", "vmdk"),
@@ -80,7 +83,7 @@ def facts_of(
         raise BadFormat(f"Images of format {stated} are not taken", needed="raw or qcow2", had=stated)
     if stated == "raw":
         return ImageFacts(format="raw", virtual_size=size, file_size=size)
-    if head[:4] == qcow2.MAGIC:
+    if head[:4] == qcow2.MAGIC and head[4:8] != _QCOW_1:
         header = qcow2.parse_header(head, more)
         return ImageFacts(
             format="qcow2",
@@ -105,8 +108,6 @@ def _foreign(head: bytes, tail: bytes) -> str | None:
     for at, magic, name in _FOREIGN:
         if head[at : at + len(magic)] == magic:
             return name
-    if head[:3] == b"QFI":
-        return "qcow"
     return next((name for magic, name in _FOREIGN_TAIL if tail.startswith(magic)), None)
 
 
