@@ -135,8 +135,6 @@ class LinearFlow:
                 return None, False, self._turn_after(j, task, error)
             if isinstance(result, Error):
                 return None, False, self._turn_after(j, task, result)
-            if isinstance(result, Error):
-                return None, False, self._turn_after(j, task, result)
             self._note(j, task, Step.DONE, result=result)
         self.flow.ended(j.tx, self.work)
         j.finish("succeeded", None)
