@@ -112,7 +112,7 @@ class Api:
             )
         call = Call(
             self._services,
-            caller,
+            msgspec.structs.replace(caller, request_id=seen.request_id),
             seen.version,
             request_id=seen.request_id,
             path="/".join(segments[2:] if project is not None else segments[1:]),

@@ -12,7 +12,7 @@ from breezeblock.api.microversion import text
 from breezeblock.api.route import Route
 from breezeblock.model.errors import BadRequest, NotFound
 
-#: A path parameter of this name is free text and keeps a trailing '.json'.
+#: A path parameter of this name is free text and keeps a trailing '.json', as does a segment that is written with one.
 FREE_TEXT = "{key}"
 
 
@@ -77,6 +77,7 @@ class Router:
                 node.free_text = segment == FREE_TEXT
             else:
                 node = node.below.setdefault(segment, _Node())
+                node.free_text = segment.endswith(".json")
         node.methods.setdefault(route.method, Leaf()).add(route)
 
     def find(self, method: str, segments: list[str]) -> tuple[str | None, Leaf, tuple[str, ...]]:

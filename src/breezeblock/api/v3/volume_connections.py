@@ -17,6 +17,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from breezeblock.api import outcome
+from breezeblock.api.body import Body
 from breezeblock.api.call import Call
 from breezeblock.api.fields import Text255, uuid_text
 from breezeblock.api.route import ASYNC, WRITE, route
@@ -207,7 +208,7 @@ async def terminate_connection(call: Call, volume_id: str, body: Disconnection) 
     hop=ASYNC,
     status=202,
     policy=RULE + "detach",
-    body=Detach,
+    body=Body("os-detach", Detach, nullable=True),
     errors=(409, 504),
 )
 async def detach(call: Call, volume_id: str, body: Detach) -> None:
@@ -261,5 +262,5 @@ def _connector(value: dict[str, Any] | str | None) -> dict[str, Any]:
             found = msgspec.json.decode(value)
         except msgspec.MsgspecError:
             found = None
-        return found if isinstance(found, dict) else {"host": value}
+        return found if isinstance(found, dict) else {"host": value} if value else {}
     return value or {}
