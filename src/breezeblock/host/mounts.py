@@ -107,7 +107,26 @@ def mount(device: str, point: Path, *, options: str = "", timeout: float = 60.0)
             f"{point} is a mount point already", needed="a free folder", had=f"{there.source} ({there.kind})"
         )
     point.mkdir(parents=True, exist_ok=True)
-    run(["mount", *(["-o", options] if options else []), device, point], timeout=timeout)
+    wanted = [*filter(None, options.split(",")), *_for_copies(device)]
+    try:
+        run(["mount", *(["-o", ",".join(wanted)] if wanted else []), device, point], timeout=timeout)
+    except errors.ProgramFailed:
+        unreplayed = _without_replay(device) if "ro" in wanted else ()
+        if not unreplayed:
+            raise
+        run(["mount", "-o", ",".join([*wanted, *unreplayed]), device, point], timeout=timeout)
+
+
+def _for_copies(device: str) -> Sequence[str]:
+    """A clone carries its origin's UUID, which xfs would not mount beside it (xfs(5), nouuid)."""
+    return ("nouuid",) if "xfs" in signatures(device) else ()
+
+
+def _without_replay(device: str) -> Sequence[str]:
+    """A read-only device taken while its file system was in use cannot replay its journal: it is shown as it was on the disk
+    (ext4(5) noload, xfs(5) norecovery)."""
+    found = signatures(device)
+    return ("noload",) if {"ext3", "ext4"} & set(found) else ("norecovery",) if "xfs" in found else ()
 
 
 def unmount(point: Path, *, timeout: float = 60.0) -> None:
