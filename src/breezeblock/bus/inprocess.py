@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
@@ -36,7 +37,7 @@ class InProcessBell:
         with self._lock:
             woken = [waiter for name in names for waiter in self._waiters.get(name, ())]
         for loop, event in woken:
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits there
                 loop.call_soon_threadsafe(event.set)
 
     # -- coroutines ------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine: claims operations of this process' queues and drives them, each in a thread, in two lanes with workers of their own. One
-heartbeat renews every lease; a process that cannot renew stops by exiting before the lease ends (`give_up`), never by asking threads.
+"""The engine: claims operations of this process' queues and drives them, each in a thread, in two lanes with workers of their own. What it
+does not finish it gives back, again and again until the store has taken it: a lease that nobody works under would be renewed for ever.
 Knows operations only as Claimed rows behind the Claims Protocol."""
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
+from breezeblock.flow.heartbeat import Heartbeat
 from breezeblock.flow.journal import Journal
 from breezeblock.flow.linear import LinearFlow, Outcome
 from breezeblock.flow.task import Flow, Work
 from breezeblock.model.call import Context
-from breezeblock.model.errors import Cancelled, Error, Fenced, Stopping
+from breezeblock.model.errors import Cancelled, Error, Stopping
 
 log = logging.getLogger(__name__)
 
 LANES = (0, 1)
+#: seconds until an operation is claimed again that met a defect, or a database that did not answer.
+DEFECT_SECONDS, OUTAGE_SECONDS = 30.0, 2.0
 
 
 class ClaimedOperation(Protocol):
@@ -49,8 +52,8 @@ class Claims(Protocol):
         """Renew all leases of this process and raise the cancel flags of its journals. Raises when the store does not answer."""
         ...
 
-    def give_back(self, id: str, seconds: float) -> None:
-        """Release one lease; it may be claimed again after so many seconds."""
+    def give_back(self, operation: ClaimedOperation, seconds: float) -> None:
+        """Release one lease, if it is still this one; it may be claimed again after so many seconds."""
         ...
 
     def report(self, id: str, done: int, total: int) -> None: ...
@@ -86,8 +89,10 @@ class Engine:
         probe: Callable[[str], None] = lambda name: None,
     ) -> None:
         self._claims, self._flows, self._bell, self._ports = claims, flows, bell, ports
-        self._lease, self._renew, self._poll = lease_seconds, renew_seconds, poll_seconds
-        self._give_up, self._probe = give_up, probe
+        self._poll, self._probe = poll_seconds, probe
+        self._heartbeat = Heartbeat(
+            self._renewed, self._busy, give_up, lease_seconds=lease_seconds, renew_seconds=renew_seconds
+        )
         self._pools = [
             ThreadPoolExecutor(n, thread_name_prefix=f"lane{lane}")
             for lane, n in zip(LANES, workers, strict=True)
@@ -96,26 +101,32 @@ class Engine:
         self._running: list[set[str]] = [set(), set()]
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._claimer = threading.Thread(target=self._claim_loop, name="engine-claims", daemon=True)
+        #: to be given back once the store answers: (operation, seconds).
+        self._owed: list[tuple[ClaimedOperation, float]] = []
 
     # -- life ------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        for name, body in (("claims", self._claim_loop), ("heartbeat", self._heartbeat)):
-            thread = threading.Thread(target=body, name=f"engine-{name}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        self._claimer.start()
+        self._heartbeat.start()
 
     def stop(self, grace_seconds: float = 20.0) -> list[str]:
-        """No new claims; what runs finishes, or is parked at its next check. Returns the operations that had to be left running."""
+        """No new claims; what runs finishes, or is parked at its next check. Returns the operations that had to be left running:
+        their threads go on until the process exits, and their leases are renewed until then."""
         self._stopping.set()
         self._bell.ring()
         deadline = time.monotonic() + grace_seconds
+        if self._claimer.is_alive():
+            self._claimer.join(grace_seconds)
         while self._busy() and time.monotonic() < deadline:
             time.sleep(0.02)
-        left = sorted(set().union(*self._running))
+        with self._lock:
+            left = sorted(set().union(*self._running))
         for pool in self._pools:
             pool.shutdown(wait=not left, cancel_futures=True)
+        if not left:
+            self._heartbeat.end()
         return left
 
     def _busy(self) -> bool:
@@ -143,10 +154,12 @@ class Engine:
             free = self._workers[lane] - len(self._running[lane])
         if free <= 0:
             return 0
+        began = time.monotonic()
         claimed = self._claims.claim(lane, free)
         for operation, journal in claimed:
             with self._lock:
                 self._running[lane].add(operation.id)
+            self._heartbeat.holding(began)
             future = self._pools[lane].submit(self._drive, operation, journal)
             future.add_done_callback(lambda done, lane=lane, id=operation.id: self._done(lane, id, done))  # type: ignore[misc]
         return len(claimed)
@@ -161,6 +174,21 @@ class Engine:
     # -- driving ---------------------------------------------------------------------------------------------------
 
     def _drive(self, operation: ClaimedOperation, journal: Journal) -> None:
+        try:
+            outcome = self._run(operation, journal)
+        except Error as error:
+            if error.transient:  # the database does not answer; what was done is seen again by observe
+                log.warning("operation %s (%s) goes on later: %s", operation.id, operation.kind, error)
+                self._give_back(operation, OUTAGE_SECONDS)
+                return
+            self._defect(operation, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the lease must not stay
+            self._defect(operation, error)
+        else:
+            if outcome is Outcome.PARKED:
+                self._give_back(operation, 0.0)
+
+    def _run(self, operation: ClaimedOperation, journal: Journal) -> Outcome:
         flow = self._flows[operation.kind]
         work = Work(
             operation=operation.id,
@@ -171,58 +199,48 @@ class Engine:
             fence=operation.fence,
             ports=self._ports,
         )
+        driven = LinearFlow(flow, work, journal, probe=self._probe)
+
+        def check() -> None:
+            if self._stopping.is_set():
+                raise Stopping("the service is stopping; the operation goes on after its restart")
+            if journal.cancelled() and flow.pivot is None and not driven.undoing:
+                raise Cancelled("cancelled on request")
+
         work.call = Context(
             operation.id,
             operation.fence,
             progress=_Throttle(operation.id, self._claims.report),
-            check=self._checker(journal, flow),
+            check=check,
         )
+        return driven.run()
+
+    def _defect(self, operation: ClaimedOperation, error: Exception) -> None:
+        """Not a failure of the work: it stays visible and is tried again, slowly."""
+        text = "operation %s (%s) met a defect; it waits %g s"
+        log.error(text, operation.id, operation.kind, DEFECT_SECONDS, exc_info=error)
+        self._give_back(operation, DEFECT_SECONDS)
+
+    # -- leases ----------------------------------------------------------------------------------------------------
+
+    def _give_back(self, operation: ClaimedOperation, seconds: float) -> None:
         try:
-            outcome = LinearFlow(flow, work, journal, probe=self._probe).run()
-        except Exception:  # a defect, not a failure of the work: it stays visible and is tried again, slowly
-            log.exception("operation %s (%s) met a defect; it waits 30 s", operation.id, operation.kind)
-            self._claims.give_back(operation.id, 30.0)
-            return
-        if outcome is Outcome.RELEASED and self._stopping.is_set():
-            self._claims.give_back(operation.id, 0.0)
+            self._claims.give_back(operation, seconds)
+        except Exception as error:  # noqa: BLE001 - the heartbeat tries again: else the lease would be renewed for ever
+            log.warning("operation %s is not given back yet: %s", operation.id, error)
+            with self._lock:
+                self._owed.append((operation, seconds))
 
-    def _checker(self, journal: Journal, flow: Flow) -> Callable[[], None]:
-        def check() -> None:
-            if self._stopping.is_set():
-                raise Stopping("the service is stopping; the operation goes on after its restart")
-            if journal.cancelled() and flow.pivot is None:
-                raise Cancelled("cancelled on request")
-
-        return check
-
-    # -- staying owner ---------------------------------------------------------------------------------------------
-
-    def _heartbeat(self) -> None:
-        renewed = time.monotonic()
-        while True:
-            if self._stopping.wait(self._renew):
-                if not self._busy():
-                    return
-                time.sleep(min(self._renew, 0.5))
-            if time.monotonic() - renewed > self._lease:
-                self._give_up("this process slept through its leases")
-                return
-            try:
-                self._claims.renew()
-                renewed = time.monotonic()
-            except Fenced as error:
-                self._give_up(str(error))
-                return
-            except Exception as error:  # noqa: BLE001 - whatever it is: without a renewal the leases end
-                left = self._lease - (time.monotonic() - renewed)
-                log.warning("leases not renewed (%s); %.1f s left", error, left)
-                if left < self._renew:
-                    self._give_up(f"leases could not be renewed: {error}")
-                    return
+    def _renewed(self) -> None:
+        self._claims.renew()
+        with self._lock:
+            owed, self._owed = self._owed, []
+        for operation, seconds in owed:
+            self._give_back(operation, seconds)
 
 
 class _Throttle:
-    """Progress is written at most once a second."""
+    """Progress is written at most once a second. That it cannot be written is no reason to stop the work."""
 
     def __init__(self, id: str, report: Callable[[str, int, int], None]) -> None:
         self._id, self._report, self._last = id, report, 0.0
@@ -231,4 +249,7 @@ class _Throttle:
         now = time.monotonic()
         if now - self._last >= 1.0 or done >= total:
             self._last = now
-            self._report(self._id, done, total)
+            try:
+                self._report(self._id, done, total)
+            except Error as error:
+                log.warning("progress of operation %s is not written: %s", self._id, error)

@@ -7,13 +7,11 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import update
-
+from breezeblock.flow.engine import ClaimedOperation
 from breezeblock.store import operations as rows
 from breezeblock.store.database import Store
 from breezeblock.store.journal import StoreJournal
 from breezeblock.store.operations import Claimed
-from breezeblock.store.schema import operations
 from breezeblock.store.transaction import Tx
 
 
@@ -52,14 +50,9 @@ class StoreClaims:
         if journal is not None:
             journal.cancel_event.set()
 
-    def give_back(self, id: str, seconds: float) -> None:
+    def give_back(self, operation: ClaimedOperation, seconds: float) -> None:
         def write(tx: Tx) -> None:
-            not_before = tx.now_us() + int(seconds * 1e6) if seconds else 0
-            tx.execute(
-                update(operations)
-                .where(operations.c.id == id, operations.c.lease_owner == self._owner)
-                .values(lease_owner=None, lease_until_us=0, not_before_us=not_before)
-            )
+            rows.give_back(tx, operation.id, self._owner, operation.fence, int(seconds * 1e6))
 
         self._store.write_sync(write)
 

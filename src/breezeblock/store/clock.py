@@ -11,7 +11,8 @@ NOW_US = {
     # SQLite 3.40 has no unixepoch('subsec'); julianday has millisecond precision.
     "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) * 1000",
     "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
-    "mysql": "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
+    # not UNIX_TIMESTAMP(NOW(6)): that goes through local time, which runs twice through an hour every autumn
+    "mysql": "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))",
 }
 NOW_US["mariadb"] = NOW_US["mysql"]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
@@ -44,6 +44,7 @@ class Store:
         self._closed = False
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
         self._local = threading.local()
+        self._readers: list[Connection] = []
         if self.dialect == "sqlite":
             self.engine = _sqlite(str(self.url.database), writer=False)
             self._writer: GroupWriter | None = GroupWriter(
@@ -71,7 +72,10 @@ class Store:
         if self.dialect == "sqlite":
             conn = getattr(self._local, "conn", None)
             if conn is None or conn.closed:
+                if self._closed:
+                    raise Stopping("the store is closed")
                 conn = self._local.conn = self.engine.connect()
+                self._readers.append(conn)
             try:
                 return fn(Tx(conn))
             finally:
@@ -87,16 +91,21 @@ class Store:
         for attempt in range(1, _TRIES + 1):
             if self._closed:
                 raise Stopping("the store is closed")
+            whole = False
             try:
                 with self.engine.begin() as conn:
                     tx = Tx(conn)
                     result = fn(tx)
+                    whole = True
                 self._ring(frozenset(tx.bells))
                 return result
             except DBAPIError as error:
-                if not _conflict(error) or attempt == _TRIES:
+                # a connection that the server has ended meanwhile: nothing of this run is there unless it was lost while committing
+                stale = error.connection_invalidated and not whole
+                if not (stale or _conflict(error)) or attempt == _TRIES:
                     raise _typed(error) from error
-                time.sleep(random.uniform(0.002, 0.01) * 2**attempt)  # noqa: S311 - jitter, not a secret
+                if not stale:
+                    time.sleep(random.uniform(0.002, 0.01) * 2**attempt)  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")
 
     def _ring(self, queues: frozenset[str]) -> None:
@@ -108,6 +117,9 @@ class Store:
         if self._writer is not None:
             self._writer.close()
         self._threads.shutdown(wait=True)
+        for conn in self._readers:
+            if not conn.in_transaction():  # an operation that had to be left running still reads by it
+                conn.close()
         self.engine.dispose()
 
 

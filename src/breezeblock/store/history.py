@@ -4,12 +4,12 @@ document, so that the tables the engine claims from stay small."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, delete, insert, or_, select
+from sqlalchemy import ColumnElement, and_, delete, false, insert, or_, select
 
 from breezeblock.model.errors import NotFound
 from breezeblock.model.operation import Operation, OperationProgress, TimelineEntry
@@ -100,6 +100,9 @@ def page(
     after = None
     if marker is not None:
         after = tx.row(select(history.c.finished_at, history.c.id).where(history.c.id == marker))
+    running = None
+    if state is not None:
+        running = _CONDITIONS[state](tx.now_us()) if state in _CONDITIONS else false()
     if after is None:
         query = (
             select(operations)
@@ -112,9 +115,9 @@ def page(
             if seen is None:
                 raise NotFound(f"Marker {marker} could not be found")
             query = query.where(operations.c.seq < seen.seq)
+        if running is not None:
+            query = query.where(running)
         found = [_operation(tx, row, timeline=False) for row in tx.rows(query)]
-        if state is not None:
-            found = [o for o in found if o.state == state]
     if len(found) < limit:
         old = select(history.c.document).where(*[history.c[c] == v for c, v in conditions])
         if state is not None:
@@ -171,6 +174,21 @@ def _state(row: Any, now_us: int) -> str:
     if row.lease_until_us > now_us:
         return "running"
     return "waiting" if row.not_before_us > now_us else "ready"
+
+
+#: the same as SQL, by state.
+_FORWARD = and_(operations.c.blocked.is_(False), operations.c.undo_to == "")
+_CONDITIONS: dict[str, Callable[[int], ColumnElement[bool]]] = {
+    "blocked": lambda now: operations.c.blocked.is_(True),
+    "undoing": lambda now: and_(operations.c.blocked.is_(False), operations.c.undo_to != ""),
+    "running": lambda now: and_(_FORWARD, operations.c.lease_until_us > now),
+    "waiting": lambda now: and_(
+        _FORWARD, operations.c.lease_until_us <= now, operations.c.not_before_us > now
+    ),
+    "ready": lambda now: and_(
+        _FORWARD, operations.c.lease_until_us <= now, operations.c.not_before_us <= now
+    ),
+}
 
 
 def _operation(tx: Tx, row: Any, *, timeline: bool) -> Operation:

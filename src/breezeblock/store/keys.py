@@ -4,7 +4,8 @@ exclusive; granted in order of submission, all of an operation's keys or none, n
 the operation ends. A pin ("pin/volume/<id>") says that an operation reads the object: delete's compare-and-swap sees it.
 
 Two transactions that grant at the same moment must see each other. SQLite has one writer; elsewhere both lock the same gate rows (a
-fixed set, taken in order) before they look."""
+fixed set, taken in order) before they look: those of their own keys, and a release also those of every other key that its waiters want,
+else two releases that each free one of a waiter's two keys would both leave it waiting for the other."""
 
 from __future__ import annotations
 
@@ -47,7 +48,12 @@ def release(tx: Tx, operation_id: str) -> None:
     ]
     if not mine:
         return
-    _pass_gates(tx, mine)
+    wanted = set(mine) | set(_wanted_by_waiters(tx, mine))
+    _pass_gates(tx, wanted)
+    if tx.dialect != "sqlite":  # who came while we waited at the gates; none can come any more
+        late = set(_wanted_by_waiters(tx, mine)) - wanted
+        if late:
+            _pass_gates(tx, late)
     tx.execute(delete(operation_keys).where(operation_keys.c.operation_id == operation_id))
     waiting = tx.rows(
         select(operation_keys.c.operation_id, operation_keys.c.seq)
@@ -108,6 +114,19 @@ def _grant(tx: Tx, operation_id: str) -> bool:
         update(operation_keys).where(operation_keys.c.operation_id == operation_id).values(granted=True)
     )
     return True
+
+
+def _wanted_by_waiters(tx: Tx, keys: Sequence[str]) -> list[str]:
+    """Every key of the operations that wait for one of these."""
+    waiter, other = operation_keys.alias("waiter"), operation_keys.alias("other")
+    rows = tx.rows(
+        select(other.c.key)
+        .where(
+            waiter.c.key.in_(keys), waiter.c.granted.is_(False), other.c.operation_id == waiter.c.operation_id
+        )
+        .distinct()
+    )
+    return [row.key for row in rows]
 
 
 def _pass_gates(tx: Tx, keys: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import and_, case, func, insert, select, update
 
 from breezeblock.flow.journal import Entry, Progress, Step
 from breezeblock.store import keys as key_rows
@@ -219,6 +219,15 @@ def renew(tx: Tx, owner: str, lease_us: int) -> list[str]:
     ]
 
 
+def give_back(tx: Tx, id: str, owner: str, fence: int, after_us: int) -> None:
+    """Release one lease, if it is still this one; claimable again after so many microseconds."""
+    tx.execute(
+        update(operations)
+        .where(operations.c.id == id, operations.c.lease_owner == owner, operations.c.fence == fence)
+        .values(lease_owner=None, lease_until_us=0, not_before_us=tx.now_us() + after_us if after_us else 0)
+    )
+
+
 def release_all(tx: Tx, owner: str | None) -> int:
     """Give every lease of a process back (None: of all processes; only the sole owner of an embedded database may say that)."""
     mine = operations.c.lease_until_us > 0
@@ -230,17 +239,16 @@ def release_all(tx: Tx, owner: str | None) -> int:
 def soonest(tx: Tx, queues: Sequence[str]) -> float | None:
     """Seconds until the next waiting operation of my queues may be claimed; None: nothing waits."""
     now = tx.now_us()
-    row = tx.row(
-        select(operations.c.not_before_us, operations.c.lease_until_us)
-        .where(
-            operations.c.queue.in_(queues),
-            operations.c.blocked.is_(False),
-            or_(operations.c.not_before_us > now, operations.c.lease_until_us > now),
-        )
-        .order_by(operations.c.not_before_us)
-        .limit(1)
+    due = case(
+        (operations.c.not_before_us > operations.c.lease_until_us, operations.c.not_before_us),
+        else_=operations.c.lease_until_us,
     )
-    return None if row is None else max(0.0, (max(row.not_before_us, row.lease_until_us) - now) / 1e6)
+    row = tx.row(
+        select(func.min(due)).where(
+            operations.c.queue.in_(queues), operations.c.blocked.is_(False), due > now
+        )
+    )
+    return None if row is None or row[0] is None else max(0.0, (int(row[0]) - now) / 1e6)
 
 
 def report(tx: Tx, id: str, owner: str, done: int, total: int) -> None:

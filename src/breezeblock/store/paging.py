@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, or_
+from sqlalchemy import Boolean, Column, ColumnElement, Select, and_, case, false, func, or_
 
 from breezeblock.model.errors import BadRequest, NotFound
 from breezeblock.model.paging import Filter, PageQuery
-from breezeblock.store.sql import json_key
+from breezeblock.store.sql import contains, json_key
 from breezeblock.store.transaction import Tx
 
 Columns = Mapping[str, ColumnElement[Any]]
@@ -27,7 +27,7 @@ def condition(tx: Tx, columns: Columns, wanted: Filter) -> ColumnElement[bool]:
         case "in":
             return column.in_(value) if isinstance(value, tuple) and value else false()
         case "like":
-            return column.contains(str(value), autoescape=True)
+            return contains(tx, column, str(value))
         case "gt":
             return column > value
         case "gte":
@@ -66,7 +66,7 @@ def paged(
         (_column(columns, "id"), tie)
     ]
     if query.marker is not None:
-        conditions.append(_after(tx, columns, sort, query, noun))
+        conditions.append(_after(tx, base, columns, sort, query, noun))
     statement = base.where(*conditions).order_by(*[c.desc() if d == "desc" else c.asc() for c, d in sort])
     statement = statement.limit(query.limit)
     return statement.offset(query.offset) if query.offset else statement
@@ -83,11 +83,15 @@ def filtered(
 
 
 def _after(
-    tx: Tx, columns: Columns, sort: Sequence[tuple[ColumnElement[Any], str]], query: PageQuery, noun: str
+    tx: Tx,
+    base: Select[Any],
+    columns: Columns,
+    sort: Sequence[tuple[ColumnElement[Any], str]],
+    query: PageQuery,
+    noun: str,
 ) -> ColumnElement[bool]:
-    from sqlalchemy import select
-
-    found = select(*[c for c, _ in sort]).where(columns["id"] == query.marker)
+    named = base.with_only_columns(*[c for c, _ in sort], maintain_column_froms=True)
+    found = named.where(columns["id"] == query.marker)
     if query.project_id is not None:
         found = found.where(columns["project_id"] == query.project_id)
     row = tx.row(found)
@@ -111,8 +115,11 @@ def _column(columns: Columns, name: str) -> ColumnElement[Any]:
 
 
 def _sortable(columns: Columns, name: str) -> ColumnElement[Any]:
-    """NULLs sort as the smallest value everywhere (the dialects disagree on their own)."""
+    """NULLs sort as the smallest value everywhere (the dialects disagree on their own), false before true. A value of another table's
+    row may be absent even where its column forbids NULL: only a plain column is believed."""
     column = _column(columns, name)
-    if getattr(column, "nullable", False):
-        return func.coalesce(column, 0 if column.type.python_type in (int, bool) else "")
-    return column
+    if isinstance(column.type, Boolean):
+        return case((column.is_(True), 2), (column.is_(False), 1), else_=0)
+    if isinstance(column, Column) and not column.nullable:
+        return column
+    return func.coalesce(column, 0 if column.type.python_type is int else "")

@@ -123,13 +123,13 @@ def discharge(tx: Tx, resource_id: str, *, reason: str | None = None) -> None:
     mine = charges.c.resource_id == resource_id
     if reason is not None:
         mine = and_(mine, charges.c.reason == reason)
-    rows = tx.rows(
-        select(charges.c.project_id, charges.c.key, func.sum(charges.c.amount).label("amount"))
-        .where(mine)
-        .group_by(charges.c.project_id, charges.c.key)
-    )
-    for project_id in {row.project_id for row in rows}:
-        amounts = {row.key: int(row.amount) for row in rows if row.project_id == project_id}
+    # locked: two that take the same charges back at once must not both subtract them
+    rows = tx.rows(locked(tx, select(charges.c.project_id, charges.c.key, charges.c.amount).where(mine)))
+    for project_id in sorted({row.project_id for row in rows}):
+        amounts: dict[str, int] = {}
+        for row in rows:
+            if row.project_id == project_id:
+                amounts[row.key] = amounts.get(row.key, 0) + int(row.amount)
         current = _lock(tx, project_id, amounts)
         _store(tx, project_id, {key: current[key] - amount for key, amount in amounts.items()})
     tx.execute(delete(charges).where(mine))
@@ -137,15 +137,13 @@ def discharge(tx: Tx, resource_id: str, *, reason: str | None = None) -> None:
 
 def fold(tx: Tx, resource_id: str, reason: str) -> None:
     """A difference that an operation held becomes part of the resource's own charge. The usage does not change."""
-    for row in tx.rows(
-        select(charges).where(charges.c.resource_id == resource_id, charges.c.reason == reason)
-    ):
-        tx.execute(
-            update(charges)
-            .where(charges.c.resource_id == resource_id, charges.c.key == row.key, charges.c.reason == "")
-            .values(amount=charges.c.amount + row.amount)
-        )
-    tx.execute(delete(charges).where(charges.c.resource_id == resource_id, charges.c.reason == reason))
+    held = and_(charges.c.resource_id == resource_id, charges.c.reason == reason)
+    for row in tx.rows(locked(tx, select(charges).where(held))):
+        own = and_(charges.c.resource_id == resource_id, charges.c.key == row.key, charges.c.reason == "")
+        if tx.execute(update(charges).where(own).values(amount=charges.c.amount + row.amount)).rowcount == 0:
+            # a key that the resource was not charged under before (its type has another name by now)
+            tx.execute(update(charges).where(held, charges.c.key == row.key).values(reason=""))
+    tx.execute(delete(charges).where(held))
 
 
 def recount(tx: Tx) -> list[tuple[str, str, int, int]]:

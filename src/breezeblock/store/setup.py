@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from sqlalchemy import select
 
+from breezeblock.model.errors import Conflict
 from breezeblock.model.volume_type import DEFAULT_TYPE
 from breezeblock.store import keys, types
 from breezeblock.store.schema import counters, volume_types
@@ -16,4 +19,5 @@ def prepare(tx: Tx) -> None:
     rows = [{"name": name, "value": 0} for name in ["fence", *keys.gate_names()]]
     upsert(tx, counters, ("name",), rows, keep=("value",))
     if tx.row(select(volume_types.c.id).where(volume_types.c.name == DEFAULT_TYPE)) is None:
-        types.create(tx, DEFAULT_TYPE, description="Default Volume Type")
+        with contextlib.suppress(Conflict):  # another process starts at the same moment
+            types.create(tx, DEFAULT_TYPE, description="Default Volume Type")

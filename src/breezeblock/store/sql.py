@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, func
+from sqlalchemy import ColumnElement, Select, Table, Text, cast, func, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from breezeblock.store.transaction import Tx
+
+#: characters that JSON text holds escaped.
+_ESCAPED = re.compile(r'["\\\x00-\x1f\x7f]')
 
 
 def upsert(
@@ -42,16 +46,22 @@ def locked(tx: Tx, query: Select[Any], *, skip: bool = False) -> Select[Any]:
     return query if tx.dialect == "sqlite" else query.with_for_update(skip_locked=skip)
 
 
+def contains(tx: Tx, column: ColumnElement[Any], part: str) -> ColumnElement[bool]:
+    """Case counts, as in every comparison of names (SQLite's LIKE would ignore it)."""
+    if tx.dialect == "sqlite":
+        return func.instr(column, part) > 0
+    return column.contains(part, autoescape=True)
+
+
 def json_key(tx: Tx, column: ColumnElement[Any], key: str) -> ColumnElement[Any]:
     """The text under a key of a flat JSON object column; NULL when it is absent."""
     if tx.dialect == "postgresql":
-        from sqlalchemy import Text, cast
-        from sqlalchemy.dialects.postgresql import JSONB
-
-        return cast(column, JSONB).op("->>", return_type=Text())(key)
-    path = '$."' + key.replace('"', '\\"') + '"'
-    return (
-        func.json_value(column, path)
-        if tx.dialect in ("mysql", "mariadb")
-        else func.json_extract(column, path)
-    )
+        return cast(column, postgresql.JSON).op("->>", return_type=Text())(key)
+    if tx.dialect == "sqlite":
+        if not _ESCAPED.search(key):
+            return func.json_extract(column, f'$."{key}"')
+        # SQLite's paths cannot spell a key that JSON writes with an escape
+        each = func.json_each(column).table_valued("key", "value")
+        return select(each.c.value).where(each.c.key == key).limit(1).scalar_subquery()
+    path = '$."' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return func.json_value(column, path)

@@ -186,7 +186,7 @@ def begin(
         .where(volumes.c.id == id, allowed, *mine, *where)
         .ordered_values(  # MariaDB assigns from left to right: the old status is kept before the new one is written
             (volumes.c.previous_status, volumes.c.status),
-            (volumes.c.status, to or move.to or volumes.c.status),
+            (volumes.c.status, _entered(tx, id, to or move.to)),
             (volumes.c.operation_id, operation_id),
             (volumes.c.status_since, tx.now),
             (volumes.c.updated_at, tx.now),
@@ -195,6 +195,13 @@ def begin(
         )
     )
     return int(done.rowcount) == 1
+
+
+def _entered(tx: Tx, id: str, status: str) -> Any:
+    """What a move writes: "" keeps the status; a client's verb may go where the attachments say at once."""
+    if status == states.BY_ATTACHMENTS:
+        return by_attachments(tx, id)
+    return status or volumes.c.status
 
 
 def allows(
@@ -250,7 +257,11 @@ def detached() -> ColumnElement[bool]:
 def not_exported() -> ColumnElement[bool]:
     """No attachment has a connection: ending it comes before anything that would forget the export."""
     return not_(
-        exists(select(attachments.c.id).where(attachments.c.volume_id == volumes.c.id, attachments.c.export != ""))
+        exists(
+            select(attachments.c.id).where(
+                attachments.c.volume_id == volumes.c.id, attachments.c.export != ""
+            )
+        )
     )
 
 

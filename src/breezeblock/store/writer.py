@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one writer of a SQLite database: drains its queue into group commits. Each function runs in a savepoint of its own, so that one
-failure takes back only its own changes; nobody is answered before the commit that holds all of them is on the disk."""
+failure takes back only its own changes; nobody is answered before the commit that holds all of them is on the disk. Whatever a function
+raises is its caller's: the thread must never die of it."""
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -17,10 +19,16 @@ from breezeblock.store.transaction import Tx
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 #: functions per commit: bounds how long the first of a batch waits for the last.
 BATCH = 128
 
 _Item = tuple[Callable[[Tx], Any], "Future[Any]"]
+
+
+class _TransactionLost(Exception):
+    """SQLite has taken the whole transaction back by itself (a full disk, an I/O error): nothing of the batch is there any more."""
 
 
 class GroupWriter:
@@ -28,41 +36,45 @@ class GroupWriter:
         self._engine, self._ring = engine, ring
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._closed = False
+        self._lock = threading.Lock()
         self.commits = 0
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
     def submit(self, fn: Callable[[Tx], T]) -> Future[T]:
         future: Future[T] = Future()
-        if self._closed:
-            future.set_exception(Stopping("the store is closed"))
-        else:
-            self._queue.put((fn, future))
+        with self._lock:
+            if not self._closed:
+                self._queue.put((fn, future))
+                return future
+        future.set_exception(Stopping("the store is closed"))
         return future
 
     def close(self) -> None:
         """Everything handed over before is still written."""
-        self._closed = True
-        self._queue.put(None)
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
         self._thread.join()
         self._engine.dispose()
 
     def _run(self) -> None:
         with self._engine.connect() as conn:
-            while True:
+            last = False
+            while not last:
                 item = self._queue.get()
-                if item is None:
-                    return
-                batch, last = [item], False
-                while len(batch) < BATCH and not self._queue.empty():
-                    more = self._queue.get()
-                    if more is None:
-                        last = True
+                batch: list[_Item] = []
+                while item is not None:
+                    # a caller that has gone away (its request was cut) is not waited for, and cannot go away from now on
+                    if item[1].set_running_or_notify_cancel():
+                        batch.append(item)
+                    if len(batch) == BATCH or self._queue.empty():
                         break
-                    batch.append(more)
-                self._commit(conn, batch)
-                if last:
-                    return
+                    item = self._queue.get()
+                last = item is None
+                if batch:
+                    self._commit(conn, batch)
 
     def _commit(self, conn: Connection, batch: list[_Item]) -> None:
         answers: list[tuple[Future[Any], Any, BaseException | None]] = []
@@ -74,25 +86,35 @@ class GroupWriter:
                     try:
                         with tx.part():
                             result = fn(tx)
-                    except Exception as error:  # noqa: BLE001 - belongs to its caller, the batch goes on
+                    except BaseException as error:
+                        if not _in_transaction(conn):
+                            raise _TransactionLost(str(error)) from error
                         answers.append((future, None, _typed(error)))
                     else:
                         answers.append((future, result, None))
                         bells |= tx.bells
             self.commits += 1
-        except Exception as error:  # noqa: BLE001 - nothing of the batch is on the disk: everybody hears it
-            answers = [(future, None, _typed(error)) for _, future in batch]
+        except BaseException as error:  # noqa: BLE001 - nothing of the batch is on the disk: everybody hears it
+            cause = error.__cause__ if isinstance(error, _TransactionLost) and error.__cause__ else error
+            answers = [(future, None, _typed(cause)) for _, future in batch]
             bells = set()
+        if bells:
+            try:
+                self._ring(frozenset(bells))
+            except Exception:
+                log.exception("a bell could not be rung")
         for future, result, failure in answers:
             if failure is not None:
                 future.set_exception(failure)
             else:
                 future.set_result(result)
-        if bells:
-            self._ring(frozenset(bells))
 
 
-def _typed(error: Exception) -> Exception:
+def _in_transaction(conn: Connection) -> bool:
+    return bool(getattr(conn.connection.dbapi_connection, "in_transaction", True))
+
+
+def _typed(error: BaseException) -> BaseException:
     if "disk is full" in str(error):
         return NoSpace(
             "the disk of the database is full", remedy="Free space in the data folder; nothing was changed."
