@@ -290,6 +290,7 @@ class Service:
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop)
+        self.socket.listen(2048)  # from now on nobody is refused: who comes before the first accept waits for it
         self._announce(ready_file)
         await server.serve(sockets=[self.socket])
 
