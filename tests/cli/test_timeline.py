@@ -86,3 +86,10 @@ def test_a_failure_ends_with_its_reason() -> None:
 
 def test_an_operation_without_a_timeline_can_be_drawn() -> None:
     assert "volume.create" in timeline.draw(operation("ready", started_at=None, timeline=[]), lines=True)
+
+
+def test_the_task_that_failed_is_shown_though_its_transaction_left_no_entry() -> None:
+    error = {"code": "placement.no-backend", "message": "No pool", "remedy": "", "task": "place"}
+    text = timeline.draw(operation("failed", error=error, timeline=[]), lines=False)
+    assert "  x place" in text
+    assert "running" not in text

@@ -47,6 +47,10 @@ def steps(operation: Mapping[str, Any]) -> list[Step]:
             out[-1] = Step(task, turn, state, began if took else last.began, at, detail or last.detail)
         else:
             out.append(Step(task, turn, state, began, None if state == "intent" else at, detail))
+    culprit = (operation.get("error") or {}).get("task")
+    if culprit and not any(step.task == culprit and step.state == "failed" for step in out):
+        # A task in the database alone that fails leaves no entry: its transaction was rolled back, journal and all.
+        out.append(Step(str(culprit), int(operation.get("round") or 0), "failed", None, None, ""))
     if operation.get("state") not in ("succeeded", "failed", "cancelled", "undoing"):
         begun = {step.task for step in out if step.round == max(s.round for s in out)} if out else set()
         out += [Step(t, 0, "planned", None, None, "") for t in operation.get("tasks") or [] if t not in begun]
@@ -74,7 +78,7 @@ def draw(operation: Mapping[str, Any], *, lines: bool | None = None) -> str:
             )
         mark = _MARKS.get(step.state, ("?", "?"))[0 if fancy else 1]
         took = (step.ended - step.began).total_seconds() if step.began and step.ended else None
-        shown = render.seconds(took) if took is not None else ("" if step.state == "planned" else "running")
+        shown = render.seconds(took) if took is not None else ("running" if step.state == "intent" else "")
         bar = _bar(step, start, span, fancy)
         text.append(f"  {mark} {render.pad(step.task, columns)}  {shown:>9}  {bar}  {_note(step)}".rstrip())
     text += _foot(operation)

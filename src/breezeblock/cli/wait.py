@@ -83,6 +83,11 @@ def for_operation(
             "code": found["state"],
             "message": f"{found['kind']} was {found['state']}",
         }
+        # The catalogue cannot know which id; here it is known.
+        remedy = str(error.get("remedy") or "").replace(
+            " explain ID'", f" explain {found.get('resource_id')}'"
+        )
+        error = {**error, "remedy": remedy}
         raise failure(error, operation)
     return found
 

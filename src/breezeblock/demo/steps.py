@@ -31,7 +31,8 @@ def create(life: Life) -> Done:
 
 
 def attach(life: Life) -> Done:
-    return Done(note=life.attach(DISK, new=True))
+    reached = life.attach(DISK, new=True)
+    return Done(note=reached if len(reached) < 40 else f"{reached[:20]}…")
 
 
 def write(life: Life) -> Done:
