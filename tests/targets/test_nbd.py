@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from breezeblock.host import processes
 from breezeblock.host.records import load
 from breezeblock.model import errors
 from breezeblock.model.observation import Found
-from breezeblock.targets.nbd import NbdExportRecord, NbdTarget
+from breezeblock.targets.nbd import NbdTarget
+from breezeblock.targets.nbd_records import NbdExportRecord
 from breezeblock.targets.target import Export, Mode
 from tests.lab.data_path import HERE, MIB, Ground, run
 
@@ -130,9 +132,8 @@ def test_an_image_that_somebody_else_writes_is_busy(ground: Ground) -> None:
     second = NbdTarget(ground.folder / "other")
     with pytest.raises(errors.Busy, match="lock"):
         second.export(image, "v1", SIZE, Mode.RW, ground.ctx)
-    second.unexport(first, ground.ctx)
+    assert list((ground.folder / "other" / "exports").iterdir()) == []
     ground.nbd().unexport(first, ground.ctx)
-    assert list(second.list()) == []
 
 
 def test_sockets_find_room_however_long_the_folder_is(ground: Ground) -> None:
@@ -268,8 +269,33 @@ def test_resizing_works_while_nobody_is_connected_and_is_refused_otherwise(groun
     target.unexport(export, ground.ctx)
 
 
+def test_calls_at_once_for_one_volume_give_one_export_and_for_many_do_not_wait(ground: Ground) -> None:
+    target, image = ground.nbd(), ground.image("a", "qcow2")
+    others = {f"w{number}": ground.image(f"w{number}", "raw") for number in range(6)}
+    with ThreadPoolExecutor(12) as pool:
+        same = [pool.submit(ground.exported, target, image) for _ in range(6)]
+        many = [pool.submit(ground.exported, target, file, name) for name, file in others.items()]
+        exports = {str(done.result(60)) for done in same}
+        assert len(exports) == 1
+        assert len({done.result(60).provider["uri"] for done in many}) == 6
+        ended = [pool.submit(target.unexport, done.result(), ground.ctx) for done in (*same, *many)]
+        assert [done.result(60) for done in ended] == [None] * 12
+    assert list((ground.run / "exports").iterdir()) == []
+
+
+def test_a_size_reached_behind_the_daemon_is_told_to_it(ground: Ground) -> None:
+    """The volume was extended while its export stood unused, and the service was killed before it could tell."""
+    target, image = ground.nbd(), ground.image("a", "qcow2")
+    export = ground.exported(target, image)
+    again = ground.exported(target, image, size=2 * SIZE)
+    assert (export.size, again.size) == (SIZE, 2 * SIZE)
+    assert nbd_size(again.provider["uri"]) == 2 * SIZE
+    target.unexport(again, ground.ctx)
+
+
 SERVICE = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from breezeblock.model.call import Context
 from breezeblock.model.reach import FileReach

@@ -18,7 +18,8 @@ from breezeblock.host.records import load
 from breezeblock.host.storage_daemon import Daemon
 from breezeblock.model import errors
 from breezeblock.model.observation import Found
-from breezeblock.targets.nbd import NbdExportRecord, NbdTarget
+from breezeblock.targets.nbd import NbdTarget
+from breezeblock.targets.nbd_records import NbdExportRecord
 from breezeblock.targets.relay import Listen
 from tests.lab import certificates
 from tests.lab.data_path import HERE, MIB, Ground, as_given, identity, run

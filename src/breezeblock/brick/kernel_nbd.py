@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -32,7 +33,12 @@ class KernelConnection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def present() -> bool:
-    return Path("/sys/module/nbd").is_dir() and Path("/dev/nbd0").exists()
+    """The kernel's driver is loaded and its program is there; loading a module is the administrator's decision."""
+    return (
+        Path("/sys/module/nbd").is_dir()
+        and Path("/dev/nbd0").exists()
+        and shutil.which("nbd-client") is not None
+    )
 
 
 def connect(uri: str, export: str, size: int, state: Path) -> Device:

@@ -17,8 +17,6 @@ path does not change when a remote host comes or goes, and TCP closes with the l
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,32 +29,15 @@ from breezeblock.host import live_image, processes, sockets, storage_daemon
 from breezeblock.host.backing_chain import Layer, read_chain
 from breezeblock.host.executor import find_program
 from breezeblock.host.killpoint import reach as passed
-from breezeblock.host.records import discard_lock, load, locked, save
 from breezeblock.host.storage_daemon import Daemon, UnixDoor
 from breezeblock.model import errors
 from breezeblock.model.call import Context
 from breezeblock.model.observation import Observation
 from breezeblock.model.reach import BlockReach, FileReach, Live, Reach
 from breezeblock.targets import relay
+from breezeblock.targets.nbd_records import PREFIX, ExportRecords, NbdExportRecord
 from breezeblock.targets.relay import Listen
 from breezeblock.targets.target import ConnectionInfo, Export, Mode, Session, TargetCapabilities
-
-_PREFIX = "volume-"
-_RECORD = "export.json"
-
-
-class NbdExportRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """An export on disk. `daemon.process` None: an intent. `admitted`: the hosts let in, this one's name among them or not."""
-
-    name: str
-    volume_id: str
-    mode: Mode
-    size: int
-    path: str
-    format: str
-    daemon: Daemon
-    relay: Daemon | None = None
-    admitted: tuple[str, ...] = ()
 
 
 class NbdTarget:
@@ -65,7 +46,7 @@ class NbdTarget:
     def __init__(
         self, run: Path, *, listen: Listen | None = None, host: str | None = None, direct: bool = False
     ) -> None:
-        self._exports = run / "exports"
+        self._records = ExportRecords(run / "exports")
         self._listen, self._direct = listen, direct
         self._host = host or socket.gethostname()
 
@@ -84,10 +65,10 @@ class NbdTarget:
 
     def start(self) -> None:
         find_program(storage_daemon.PROGRAM)
-        self._exports.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._records.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def name(self, volume_id: str) -> str:
-        return _PREFIX + volume_id
+        return PREFIX + volume_id
 
     def export(self, reach: Reach, volume_id: str, size: int, mode: Mode, ctx: Context) -> Export:
         ctx.check()
@@ -97,25 +78,18 @@ class NbdTarget:
             )
         format = reach.format if isinstance(reach, FileReach) else "raw"
         name = self.name(volume_id)
-        with self._locked(name):
-            record = self._load(name)
+        with self._records.locked(name):
+            record = self._records.load(name)
             if record is not None and storage_daemon.stands(record.daemon):
                 if record.mode is not mode:
                     raise errors.Busy(
                         f"{name} is exported already", needed=f"mode {mode}", had=f"mode {record.mode}"
                     )
                 self._catch_up(record, reach.path, format)
-                return _export(record)
+                return _export(self._grown(record, size))
             if record is not None:
                 storage_daemon.stop(record.daemon)
-            layers = read_chain(reach.path, format)
-            record = self._intend(name, volume_id, size, mode, layers[0], record)
-            passed("nbd.export.intended")
-            node = storage_daemon.image_node(layers, writable=mode is Mode.RW, direct=self._direct)
-            record = msgspec.structs.replace(record, daemon=storage_daemon.start(record.daemon, node))
-            passed("nbd.export.started")
-            self._save(record)
-            return _export(record)
+            return _export(self._begun(name, read_chain(reach.path, format), volume_id, size, mode, record))
 
     def admit(self, export: Export, host: Mapping[str, Any], ctx: Context) -> ConnectionInfo:
         ctx.check()
@@ -124,8 +98,8 @@ class NbdTarget:
             raise errors.BadRequest(
                 "The connector does not say which host it is", needed="the key 'host'", had=sorted(host)
             )
-        with self._locked(export.name):
-            record = self._present(export.name)
+        with self._records.locked(export.name):
+            record = self._records.present(export.name)
             if who == self._host:
                 way: Mapping[str, Any] = {"uri": _unix_uri(record), "tls": False}
             else:
@@ -135,7 +109,7 @@ class NbdTarget:
                 way = relay.connection(self._listen, record.relay)
             if who not in record.admitted:
                 record = msgspec.structs.replace(record, admitted=(*record.admitted, who))
-                self._save(record)
+                self._records.save(record)
         return ConnectionInfo(
             driver_volume_type="nbd",
             data={
@@ -150,8 +124,8 @@ class NbdTarget:
 
     def dismiss(self, export: Export, host: Mapping[str, Any] | None, ctx: Context) -> bool:
         ctx.check()
-        with self._locked(export.name):
-            record = self._load(export.name)
+        with self._records.locked(export.name):
+            record = self._records.load(export.name)
             if record is None:
                 return False
             gone = set(record.admitted) if host is None else {host.get("host")}
@@ -161,13 +135,13 @@ class NbdTarget:
                 self._refuse_while(relay.sessions(door), export.name)
                 relay.closed(door)
                 door = None
-            self._save(msgspec.structs.replace(record, admitted=left, relay=door))
+            self._records.save(msgspec.structs.replace(record, admitted=left, relay=door))
             return bool(left)
 
     def unexport(self, export: Export, ctx: Context, *, force: bool = False) -> None:
         ctx.check()
-        with self._locked(export.name):
-            record = self._load(export.name)
+        with self._records.locked(export.name):
+            record = self._records.load(export.name)
             if record is not None:
                 if not force:
                     self._refuse_while(self._sessions(record), export.name)
@@ -177,14 +151,14 @@ class NbdTarget:
                             storage_daemon.close_door(daemon)
                         storage_daemon.stop(daemon)
                         passed("nbd.unexport.stopped")
-            self._forget(export.name)
+            self._records.forget(export.name)
 
     def sessions(self, export: Export) -> Sequence[Session]:
-        record = self._load(export.name)
+        record = self._records.load(export.name)
         return [] if record is None else self._sessions(record)
 
     def find(self, name: str) -> Observation[Export]:
-        record = self._load(name)
+        record = self._records.load(name)
         if record is None:
             return Observation.not_done("no such export")
         if not storage_daemon.runs(record.daemon):
@@ -201,30 +175,62 @@ class NbdTarget:
         )
 
     def list(self) -> Sequence[str]:
-        if not self._exports.is_dir():
-            return []
-        return sorted(entry.parent.name for entry in self._exports.glob(f"*/{_RECORD}"))
+        return self._records.names()
 
     def resized(self, export: Export, size: int, ctx: Context) -> None:
         """The daemon sees a file that grew behind it only through a resize to that same size (driver and daemon agree then)."""
         ctx.check()
-        with self._locked(export.name):
-            record = self._present(export.name)
+        with self._records.locked(export.name):
+            record = self._records.present(export.name)
             if storage_daemon.runs(record.daemon):
-                live_image.resize(record.daemon, size)
-            self._save(msgspec.structs.replace(record, size=size))
+                self._grown(record, size)
+            else:
+                self._records.save(msgspec.structs.replace(record, size=size))
 
     def live(self, export: Export) -> Live | None:
-        record = self._load(export.name)
+        record = self._records.load(export.name)
         if record is None or not storage_daemon.runs(record.daemon):
             return None
         return LiveExport(record.daemon, direct=self._direct)
+
+    def _begun(
+        self,
+        name: str,
+        layers: Sequence[Layer],
+        volume_id: str,
+        size: int,
+        mode: Mode,
+        before: NbdExportRecord | None,
+    ) -> NbdExportRecord:
+        """With a daemon that was started now. One that does not start leaves what was before: nothing, or a dead export."""
+        record = self._intend(name, volume_id, size, mode, layers[0], before)
+        passed("nbd.export.intended")
+        node = storage_daemon.image_node(layers, writable=mode is Mode.RW, direct=self._direct)
+        try:
+            daemon = storage_daemon.start(record.daemon, node)
+        except errors.Error:
+            storage_daemon.stop(record.daemon)
+            if before is None:
+                self._records.forget(name)
+            raise
+        passed("nbd.export.started")
+        record = msgspec.structs.replace(record, daemon=daemon)
+        self._records.save(record)
+        return record
+
+    def _grown(self, record: NbdExportRecord, size: int) -> NbdExportRecord:
+        """The record with the volume's size. An image that the driver has made longer behind an idle daemon is made known to it."""
+        if record.size != size:
+            live_image.resize(record.daemon, size)
+            record = msgspec.structs.replace(record, size=size)
+            self._records.save(record)
+        return record
 
     def _intend(
         self, name: str, volume_id: str, size: int, mode: Mode, layer: Layer, before: NbdExportRecord | None
     ) -> NbdExportRecord:
         """The record with a fresh token, on disk before anything runs. Who was admitted stays so, and a relay keeps its port."""
-        folder = self._exports / name
+        folder = self._records.folder / name
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         near = storage_daemon.socket_folder(folder)
         token = processes.new_token()
@@ -245,7 +251,7 @@ class NbdTarget:
             relay=before.relay if before else None,
             daemon=Daemon(token=token, folder=str(folder), monitor=str(near / "monitor"), door=door),
         )
-        self._save(record)
+        self._records.save(record)
         return record
 
     def _catch_up(self, record: NbdExportRecord, path: str, format: str) -> None:
@@ -276,7 +282,7 @@ class NbdTarget:
                 had=f"host {who}",
                 remedy="Configure an address and ports for NBD on the storage host, or attach on that host.",
             )
-        others = (self._load(name) for name in self.list() if name != record.name)
+        others = (self._records.load(name) for name in self.list() if name != record.name)
         taken = {
             relay.port_of(other.relay) for other in others if other is not None and other.relay is not None
         }
@@ -285,10 +291,10 @@ class NbdTarget:
             record.daemon,
             record.relay,
             taken,
-            lambda intended: self._save(msgspec.structs.replace(record, relay=intended)),
+            lambda intended: self._records.save(msgspec.structs.replace(record, relay=intended)),
         )
         record = msgspec.structs.replace(record, relay=opened)
-        self._save(record)
+        self._records.save(record)
         return record
 
     def _sessions(self, record: NbdExportRecord) -> Sequence[Session]:
@@ -311,44 +317,6 @@ class NbdTarget:
                 had=f"{len(sessions)}: {who}",
                 remedy="Disconnect the volume there (unmount it first), then try again.",
             )
-
-    def _forget(self, name: str) -> None:
-        folder = self._exports / name
-        near = storage_daemon.socket_folder(folder) if folder.is_dir() else folder
-        if near != folder:
-            shutil.rmtree(near, ignore_errors=True)
-        record = folder / _RECORD
-        if folder.is_dir():
-            for entry in folder.iterdir():
-                if entry != record:
-                    entry.unlink()
-            record.unlink(missing_ok=True)
-            folder.rmdir()
-        discard_lock(self._lock(name))
-
-    def _present(self, name: str) -> NbdExportRecord:
-        record = self._load(name)
-        if record is None:
-            raise errors.NotThere(
-                f"{name} is not exported", needed="an export", had="none", remedy="Export the volume again."
-            )
-        return record
-
-    def _load(self, name: str) -> NbdExportRecord | None:
-        if not name.startswith(_PREFIX) or os.sep in name:
-            raise errors.BadRequest(
-                f"{name!r} is no export of this service", needed=f"{_PREFIX}<id>", had=name
-            )
-        return load(self._exports / name / _RECORD, NbdExportRecord)
-
-    def _save(self, record: NbdExportRecord) -> None:
-        save(self._exports / record.name / _RECORD, record)
-
-    def _lock(self, name: str) -> Path:
-        return self._exports / f"{name}.lock"
-
-    def _locked(self, name: str) -> Any:
-        return locked(self._lock(name))
 
 
 class LiveExport:
