@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import ClassVar
 from unittest import mock
 
 import pytest
@@ -24,6 +25,7 @@ from breezeblock.drivers.file import FileDriver, fold
 from breezeblock.model.call import Context
 from breezeblock.model.units import MiB
 from tests.conformance.content import SLOT, check, differences, write
+from tests.drivers.disks import XFS_SIZE, mounted
 
 SIZE = 1 * MiB
 SLOTS = SIZE // SLOT
@@ -35,11 +37,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.requires("qemu-img", "qemu-io")]
 class Forest(RuleBasedStateMachine):
     """The driver beside a model: a dict from object to the list of its slots."""
 
+    #: Where the folders are made; None: where temporary files lie.
+    disk: ClassVar[Path | None] = None
     volumes, points = Bundle("volumes"), Bundle("points")
 
     def __init__(self) -> None:
         super().__init__()
-        self.place = tempfile.TemporaryDirectory()
+        self.place = tempfile.TemporaryDirectory(dir=self.disk)
         self.driver = FileDriver(Path(self.place.name) / "pool", deep=5)
         self.driver.start()
         self.model: dict[str, tuple[Object, list[int]]] = {}
@@ -129,15 +133,28 @@ class Forest(RuleBasedStateMachine):
         assert left == []
 
 
-def test_any_tree_cut_in_any_order_keeps_what_is_left() -> None:
+def grow_and_cut(examples: int) -> None:
     with mock.patch.object(fold, "HAND_OUT", 0.0):
         run_state_machine_as_test(
             Forest,
             settings=settings(
-                max_examples=12,
+                max_examples=examples,
                 stateful_step_count=20,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
                 database=None,
             ),
         )
+
+
+def test_any_tree_of_layers_cut_in_any_order_keeps_what_is_left() -> None:
+    grow_and_cut(10)
+    assert Forest.disk is None
+
+
+@pytest.mark.lab
+@pytest.mark.requires("root", "loop", "mkfs.xfs")
+def test_any_tree_of_clones_cut_in_any_order_keeps_what_is_left(tmp_path: Path) -> None:
+    with mounted("xfs", XFS_SIZE, tmp_path) as disk, mock.patch.object(Forest, "disk", disk):
+        grow_and_cut(5)
+        assert list(disk.iterdir()) == []

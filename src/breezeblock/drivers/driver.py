@@ -153,8 +153,9 @@ class Driver(Protocol):
     def extents(self, obj: Object, since: Object | None) -> Extents: ...
 
     def tidy(self, live: Mapping[str, Live], ctx: Context) -> int:
-        """Reclaim what deletes left for later (layers that nobody needs by themselves). `live` is by volume id, for the volumes held open
-        whose keys the caller holds; others that are in use are left alone. Returns how much was done; 0: nothing is left that could be."""
+        """Reclaim what deletes left for later (layers that nobody needs by themselves). `live` is by volume id: then only below these
+        volumes, which are held open and whose keys the caller holds; empty: everywhere, leaving what is in use alone. Returns how much
+        was done; 0: nothing is left that could be."""
         ...
 
     def checkpoint(self, volume: Object, id: str, live: Live | None, ctx: Context) -> Object:

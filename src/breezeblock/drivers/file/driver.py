@@ -20,7 +20,7 @@ from breezeblock.drivers.file.space import Space
 from breezeblock.drivers.file.tree import format_of, owner_of
 from breezeblock.host import files
 from breezeblock.model.call import Context
-from breezeblock.model.errors import BadSize, NotThere, Unsupported
+from breezeblock.model.errors import BadSize, Failed, NotThere, Unsupported
 from breezeblock.model.extents import Extents
 from breezeblock.model.observation import Observation
 from breezeblock.model.reach import FileReach, Live, Reach
@@ -129,14 +129,18 @@ class FileDriver:
     def delete(self, obj: Object, ctx: Context) -> None:
         with self._changing(obj.name) as layers:
             for layer in layers.delete(checked(obj.name), ctx):
-                fold(layers, layer, ctx)
+                with contextlib.suppress(
+                    Failed
+                ):  # the object is gone; what is left of it is tidy's, which will say why
+                    fold(layers, layer, ctx)
             if next(self._deletes) % _SWEEP_LOCKS == 0:
                 layers.locks.sweep(layers.is_named)
 
     def tidy(self, live: Mapping[str, Live], ctx: Context) -> int:
         with self._changing("the layers") as layers:
-            folded = fold_live(layers, live, ctx)
-            return folded + sum(fold(layers, layer, ctx) for layer in layers.sweep(None, ctx))
+            if live:
+                return fold_live(layers, live, ctx)
+            return sum(fold(layers, layer, ctx) for layer in layers.sweep(None, ctx))
 
     def extend(self, obj: Object, size: int, live: Live | None, ctx: Context) -> Object:
         with self._changing(obj.name) as layers:

@@ -12,9 +12,12 @@ A layer P without a name and with one child C is only there for C. P and C becom
 
 Both take QEMU's own locks on the images they write to, so that a fold of anything that an exporter holds open fails, harmlessly. The
 other way round, an exporter must not fail because of a fold: `give_way` (called when a volume or snapshot is handed out) notes the time
-in the object's lock file, takes the fold's file in work/ away and waits until the fold has gone; a fold does not begin, nor end with
-the rename, when something above it was handed out within HAND_OUT seconds. An attached volume's private layers are folded by the
-exporter itself (Live.fold), which writes into the leaf: the way of a rebase."""
+in the object's lock file, tells the fold to stop and waits until it has gone; a fold does not begin, nor end with the rename, when
+something above it was handed out within HAND_OUT seconds. An attached volume's private layers are folded by the exporter itself
+(Live.fold), which writes into the leaf: the way of a rebase.
+
+Who folds P holds the file work/P.fold (locked by its process; a byte in it means stop), made under the tree's lock. Two folds that share
+a layer never run at once: one would take away by its rename what the other's header is about to name."""
 
 from __future__ import annotations
 
@@ -49,12 +52,14 @@ class _GiveWay(Exception):
 
 
 class _Pair(msgspec.Struct, frozen=True):
-    """What shall become one file. `mark` recognises the child: it must not have been written to when its place is taken."""
+    """What shall become one file. `mark` recognises the child: it must not have been written to when its place is taken; `inode` the
+    parent: what takes that place must be the file that was filled."""
 
     parent: Layer
     child: Layer
     below: str | None
     mark: tuple[int, int, int]
+    inode: int
     commits: bool
 
 
@@ -64,17 +69,19 @@ def fold(layers: Layers, file: str, ctx: Context) -> bool:
         pair = _plan(layers, file)
         if pair is None:
             return False
-        try:
-            marker = os.open(_marker(layers, file), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except FileExistsError:
-            return False  # another process is at it
+        marker = os.open(_marker(layers, file), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(marker, fcntl.LOCK_EX)
     try:
-        return _move(layers, pair, ctx)
-    except (_GiveWay, Busy, NoSpace):
+        return _move(layers, pair, marker, ctx)
+    except (_GiveWay, Busy, NoSpace, FileNotFoundError):
         return False
     except ProgramFailed as failure:
-        if qemu_img.is_in_use(failure):
+        # Somebody has it open, or deleted it since it was planned.
+        if (
+            qemu_img.is_in_use(failure)
+            or not layers.path(pair.child.file).exists()
+            or not layers.path(file).exists()
+        ):
             return False
         raise
     finally:
@@ -96,8 +103,11 @@ def _plan(layers: Layers, file: str) -> _Pair | None:
     parent, child = tree.layers[file], tree.layers[kids[0]]
     if child.size < parent.size:
         return None  # never made here: volumes only grow
+    if any(_marker(layers, near).exists() for near in (parent.file, child.file, parent.backing) if near):
+        return None
     commits = parent.format == "qcow2" and child.allocated <= parent.allocated * 4
-    return _Pair(parent, child, parent.backing, _mark(layers.path(child.file)), commits)
+    mark, inode = _mark(layers.path(child.file)), layers.path(parent.file).stat().st_ino
+    return _Pair(parent, child, parent.backing, mark, inode, commits)
 
 
 def _is_quiet(layers: Layers, tree: Tree, file: str) -> bool:
@@ -106,18 +116,16 @@ def _is_quiet(layers: Layers, tree: Tree, file: str) -> bool:
     return all(time.time() - layers.locks.handed_out(name) > HAND_OUT for name in names)
 
 
-def _move(layers: Layers, pair: _Pair, ctx: Context) -> bool:
+def _move(layers: Layers, pair: _Pair, marker: int, ctx: Context) -> bool:
     parent, child = layers.path(pair.parent.file), layers.path(pair.child.file)
-    marker = _marker(layers, pair.parent.file)
 
     def check() -> None:
         ctx.check()
-        if not marker.exists():
+        if os.fstat(marker).st_size:
             raise _GiveWay
 
-    mover = Mover(
-        Context(ctx.operation, ctx.fence, deadline=ctx.deadline, check=check), Path(f"{marker}{MOVER}")
-    )
+    record = Path(f"{_marker(layers, pair.parent.file)}{MOVER}")
+    mover = Mover(Context(ctx.operation, ctx.fence, deadline=ctx.deadline, check=check), record)
     layers.space.require(
         pair.child.allocated if pair.commits else pair.parent.allocated, f"folding {pair.parent.file}"
     )
@@ -141,6 +149,7 @@ def _move(layers: Layers, pair: _Pair, ctx: Context) -> bool:
             or not _is_quiet(layers, tree, pair.parent.file)
             or files.written_by_others(child)
             or _mark(child) != pair.mark
+            or parent.stat().st_ino != pair.inode
         ):
             return False
         parent.rename(child)
@@ -188,7 +197,7 @@ def _end_fold(layers: Layers, file: str) -> None:
     except FileNotFoundError:
         return
     try:
-        marker.unlink(missing_ok=True)
+        os.pwrite(fd, b"!", 0)
         limit = time.monotonic() + _PATIENCE
         while not _is_free(fd):
             if time.monotonic() > limit:

@@ -88,7 +88,7 @@ class Folder:
                 (self.root / part).mkdir(mode=0o700, exist_ok=True)
             probe = self.work / f".writable.{os.getpid()}"
             probe.touch()
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # another process that starts clears it as a dead owner's
         except OSError as error:
             raise Failed(
                 f"The storage folder {self.root} cannot be used: {error.strerror}",
