@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Executable, text
+from sqlalchemy.exc import DBAPIError
 
 from breezeblock.store.clock import NOW_US, utc_text
 
@@ -42,7 +43,7 @@ class Tx:
     def ring(self, queue: str) -> None:
         self.bells.add(queue)
 
-    @contextmanager
+    @contextlib.contextmanager
     def part(self) -> Iterator[None]:
         """A savepoint: what raises inside leaves nothing behind, bells included."""
         bells = set(self.bells)
@@ -50,8 +51,9 @@ class Tx:
         try:
             yield
         except BaseException:
-            point.rollback()
             self.bells = bells
+            with contextlib.suppress(DBAPIError):  # the database has taken everything back by itself: the cause is what counts
+                point.rollback()
             raise
         point.commit()
 
