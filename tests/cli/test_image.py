@@ -138,7 +138,20 @@ def test_a_header_that_names_other_files_is_refused_before_anything_is_made(
     fake: Fake, command: Command, tmp_path: Path
 ) -> None:
     path = tmp_path / "evil.qcow2"
-    create = ["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", "/etc/passwd", "-F", "raw", path, "1M"]
+    create = [
+        "qemu-img",
+        "create",
+        "-q",
+        "-f",
+        "qcow2",
+        "-u",
+        "-b",
+        "/etc/passwd",
+        "-F",
+        "raw",
+        str(path),
+        "1M",
+    ]
     subprocess.run(create, check=True, timeout=60)
     ran = command("volume", "import", str(path))
     assert ran.status == REFUSED

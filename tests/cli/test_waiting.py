@@ -7,11 +7,12 @@ import io
 import os
 import signal
 import threading
+from typing import Any
 
 import pytest
 
 from breezeblock.cli import wait
-from breezeblock.cli.client import Client
+from breezeblock.cli.client import Client, Unreachable
 from breezeblock.cli.credentials import Credentials
 from breezeblock.cli.exits import INTERRUPTED, REFUSED, TIMED_OUT, Ended
 from tests.cli.conftest import Command
@@ -31,8 +32,8 @@ def creating(fake: Fake) -> Fake:
     return fake
 
 
-def seen(*states: dict[str, object]) -> list[Reply]:
-    return [Reply(200, {"operation": operation(**state)}) for state in states]  # type: ignore[arg-type]
+def seen(*states: dict[str, Any]) -> list[Reply]:
+    return [Reply(200, {"operation": operation(**state)}) for state in states]
 
 
 def test_a_pipe_gets_one_line_per_change(creating: Fake, command: Command) -> None:
@@ -122,7 +123,7 @@ def test_a_wait_outlasts_a_service_that_is_away(creating: Fake, monkeypatch: pyt
 
     def flaky(client: Client, path: str, **query: object) -> object:
         if next(calls, 0):
-            raise wait.Unreachable(creating.endpoint, "Connection refused")
+            raise Unreachable(creating.endpoint, "Connection refused")
         return real(client, path, **query)
 
     monkeypatch.setattr(Client, "get", flaky)

@@ -15,20 +15,20 @@ from typing import Any
 
 
 def openstack(argv: list[str]) -> Any:
-    from openstackclient import shell
+    from openstackclient import shell  # type: ignore[import-not-found]
 
     return shell.main(argv)
 
 
 def cinder(argv: list[str]) -> Any:
-    from cinderclient import shell
+    from cinderclient import shell  # type: ignore[import-not-found]
 
     return shell.OpenStackCinderShell().main(argv)
 
 
 def sdk(argv: list[Any]) -> Any:
     """[method of the block storage proxy, keyword arguments]: its answer as plain data."""
-    import openstack as package
+    import openstack as package  # type: ignore[import-not-found]
 
     auth = {"endpoint": os.environ["OS_ENDPOINT"], "token": os.environ["OS_TOKEN"]}
     with package.connection.Connection(auth_type="admin_token", auth=auth) as connection:

@@ -118,7 +118,7 @@ class Clients:
         self._process.wait(20)
 
 
-def until(look: Callable[[], Any], wanted: Any, *, seconds: float = STATUS) -> None:
+def must_become(look: Callable[[], Any], wanted: Any, *, seconds: float = STATUS) -> None:
     """Looks until the answer is what is wanted; an error status ends the waiting at once."""
     deadline = time.monotonic() + seconds
     while (found := look()) != wanted:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from breezeblock.demo.instance import Instance
-from tests.compat.clients import Clients, until
+from tests.compat.clients import Clients, must_become
 from tests.lab.presence import missing
 
 _NUMBERS = itertools.count(1)
@@ -44,11 +44,11 @@ def name() -> str:
 def volume(clients: Clients, name: str) -> Iterator[str]:
     """The id of an available volume of 1 GiB; gone afterwards, whatever the test did to it."""
     ident = clients.sdk("create_volume", name=name, size=1)["id"]
-    until(lambda: status(clients, ident), "available")
+    must_become(lambda: status(clients, ident), "available")
     yield ident
     clients.cinder("reset-state", "--state", "available", "--attach-status", "detached", ident, ok=False)
     clients.cinder("delete", "--cascade", ident, ok=False)
-    gone(lambda: status(clients, ident))
+    must_be_gone(lambda: status(clients, ident))
 
 
 def status(clients: Clients, ident: str) -> str | None:
@@ -62,5 +62,5 @@ def snapshot_status(clients: Clients, ident: str) -> str | None:
     return next((item["status"] for item in found if item["id"] == ident), None)
 
 
-def gone(look: Callable[[], str | None]) -> None:
-    until(look, None)
+def must_be_gone(look: Callable[[], str | None]) -> None:
+    must_become(look, None)

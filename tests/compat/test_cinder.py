@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 
-from tests.compat.clients import Clients, until
-from tests.compat.conftest import gone, snapshot_status, status
+from tests.compat.clients import Clients, must_become
+from tests.compat.conftest import must_be_gone, snapshot_status, status
 
 
 def test_the_program_itself_lists_volumes(clients: Clients, volume: str) -> None:
@@ -17,7 +17,7 @@ def test_the_program_itself_lists_volumes(clients: Clients, volume: str) -> None
 
 def test_a_volume_is_created_shown_renamed_and_deleted(clients: Clients, name: str) -> None:
     made = clients.cinder("create", "1", "--name", name, "--metadata", "k=v", "--description", "text").record
-    until(lambda: status(clients, made["id"]), "available")
+    must_become(lambda: status(clients, made["id"]), "available")
     clients.cinder("rename", name, f"{name}-new", "--description", "other")
     shown = clients.cinder("show", f"{name}-new").record
     assert (shown["id"], shown["description"], shown["size"]) == (made["id"], "other", "1")
@@ -25,12 +25,12 @@ def test_a_volume_is_created_shown_renamed_and_deleted(clients: Clients, name: s
     clients.cinder("metadata", made["id"], "unset", "k")
     assert clients.cinder("metadata-show", made["id"]).record["second"] == "2"
     clients.cinder("delete", made["id"])
-    gone(lambda: status(clients, made["id"]))
+    must_be_gone(lambda: status(clients, made["id"]))
 
 
 def test_a_volume_is_extended(clients: Clients, volume: str) -> None:
     clients.cinder("extend", volume, "2")
-    until(lambda: status(clients, volume), "available")
+    must_become(lambda: status(clients, volume), "available")
     assert clients.cinder("show", volume).record["size"] == "2"
 
 
@@ -52,32 +52,32 @@ def test_a_status_is_reset(clients: Clients, volume: str) -> None:
 
 def test_a_snapshot_is_made_used_reset_and_deleted(clients: Clients, volume: str, name: str) -> None:
     made = clients.cinder("snapshot-create", volume, "--name", f"{name}-snap").record
-    until(lambda: snapshot_status(clients, made["id"]), "available")
+    must_become(lambda: snapshot_status(clients, made["id"]), "available")
     assert made["id"] in [row["ID"] for row in clients.cinder("snapshot-list", "--volume-id", volume).rows]
     clients.cinder("snapshot-metadata", made["id"], "set", "k=v")
     clients.cinder("snapshot-reset-state", "--state", "error", made["id"])
     assert clients.cinder("snapshot-show", made["id"]).record["status"] == "error"
     clients.cinder("snapshot-reset-state", "--state", "available", made["id"])
     copy = clients.cinder("create", "--snapshot-id", made["id"], "--name", f"{name}-copy", "1").record
-    until(lambda: status(clients, copy["id"]), "available")
+    must_become(lambda: status(clients, copy["id"]), "available")
     clients.cinder("delete", copy["id"])
     clients.cinder("snapshot-delete", made["id"])
-    gone(lambda: snapshot_status(clients, made["id"]))
-    gone(lambda: status(clients, copy["id"]))
+    must_be_gone(lambda: snapshot_status(clients, made["id"]))
+    must_be_gone(lambda: status(clients, copy["id"]))
 
 
 def test_a_volume_is_reverted(clients: Clients, volume: str) -> None:
     made = clients.cinder("snapshot-create", volume, "--name", "point").record
-    until(lambda: snapshot_status(clients, made["id"]), "available")
+    must_become(lambda: snapshot_status(clients, made["id"]), "available")
     clients.cinder("revert-to-snapshot", made["id"])
-    until(lambda: status(clients, volume), "available")
+    must_become(lambda: status(clients, volume), "available")
 
 
 def test_a_volume_is_cloned(clients: Clients, volume: str, name: str) -> None:
     made = clients.cinder("create", "--source-volid", volume, "--name", f"{name}-clone", "1").record
-    until(lambda: status(clients, made["id"]), "available")
+    must_become(lambda: status(clients, made["id"]), "available")
     clients.cinder("delete", made["id"])
-    gone(lambda: status(clients, made["id"]))
+    must_be_gone(lambda: status(clients, made["id"]))
 
 
 def test_a_type_with_extra_specs_is_used_and_deleted(clients: Clients, name: str) -> None:
@@ -97,10 +97,10 @@ def test_a_volume_that_fits_nowhere_ends_in_error_with_a_message(clients: Client
     clients.cinder("type-create", name)
     clients.cinder("type-key", name, "set", "volume_backend_name=nowhere")
     made = clients.cinder("create", "1", "--name", name, "--volume-type", name).record
-    until(lambda: "placed" if status(clients, made["id"]) != "error" else "in error", "in error")
+    must_become(lambda: "placed" if status(clients, made["id"]) != "error" else "in error", "in error")
     assert made["id"] in [row["Resource UUID"] for row in clients.cinder("message-list").rows]
     clients.cinder("delete", made["id"])
-    gone(lambda: status(clients, made["id"]))
+    must_be_gone(lambda: status(clients, made["id"]))
     clients.cinder("type-delete", name)
 
 
@@ -115,7 +115,7 @@ def test_an_attachment_is_reserved_updated_completed_and_deleted(clients: Client
     assert shown["volume_id"] == volume
     assert attachment in [row["ID"] for row in clients.cinder("attachment-list").rows]
     clients.cinder("attachment-delete", attachment)
-    until(lambda: status(clients, volume), "available")
+    must_become(lambda: status(clients, volume), "available")
 
 
 def test_an_attachment_of_this_host_gives_a_connection_and_completes(clients: Clients, volume: str) -> None:
@@ -139,7 +139,7 @@ def test_an_attachment_of_this_host_gives_a_connection_and_completes(clients: Cl
     clients.cinder("attachment-complete", attachment)
     assert status(clients, volume) == "in-use"
     clients.cinder("attachment-delete", attachment)
-    until(lambda: status(clients, volume), "available")
+    must_become(lambda: status(clients, volume), "available")
 
 
 def test_services_pools_zones_quotas_and_limits_are_shown(clients: Clients) -> None:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from tests.compat.clients import Clients, until
-from tests.compat.conftest import gone, snapshot_status, status
+from tests.compat.clients import Clients, must_become
+from tests.compat.conftest import must_be_gone, snapshot_status, status
 
 
 def test_the_program_itself_lists_volumes(clients: Clients, volume: str) -> None:
@@ -19,13 +19,13 @@ def test_a_volume_is_created_shown_listed_and_deleted(clients: Clients, name: st
     ).json
     assert made["size"] == 1
     assert made["status"] == "creating"
-    until(lambda: status(clients, made["id"]), "available")
+    must_become(lambda: status(clients, made["id"]), "available")
     shown = clients.openstack("volume", "show", name, "-f", "json").json
     assert (shown["id"], shown["description"]) == (made["id"], "text")
     listed = clients.openstack("volume", "list", "--long", "--name", name, "-f", "json").json
     assert [item["ID"] for item in listed] == [made["id"]]
     clients.openstack("volume", "delete", name)
-    gone(lambda: status(clients, made["id"]))
+    must_be_gone(lambda: status(clients, made["id"]))
 
 
 def test_set_and_unset_change_what_is_said_about_a_volume(clients: Clients, volume: str) -> None:
@@ -47,7 +47,7 @@ def test_set_read_only_is_seen_in_the_metadata(clients: Clients, volume: str) ->
 
 def test_set_size_extends(clients: Clients, volume: str) -> None:
     clients.openstack("volume", "set", "--size", "2", volume)
-    until(lambda: status(clients, volume), "available")
+    must_become(lambda: status(clients, volume), "available")
     assert clients.openstack("volume", "show", volume, "-f", "json").json["size"] == 2
 
 
@@ -62,7 +62,7 @@ def test_a_snapshot_is_created_listed_shown_used_and_deleted(
     made = clients.openstack(
         "volume", "snapshot", "create", "--volume", volume, f"{name}-snap", "-f", "json"
     ).json
-    until(lambda: snapshot_status(clients, made["id"]), "available")
+    must_become(lambda: snapshot_status(clients, made["id"]), "available")
     listed = clients.openstack("volume", "snapshot", "list", "--volume", volume, "-f", "json").json
     assert [item["ID"] for item in listed] == [made["id"]]
     clients.openstack("volume", "snapshot", "set", "--property", "k=v", "--description", "said", made["id"])
@@ -70,29 +70,29 @@ def test_a_snapshot_is_created_listed_shown_used_and_deleted(
     assert (shown["properties"], shown["description"]) == ({"k": "v"}, "said")
 
     copy = clients.openstack("volume", "create", "--snapshot", made["id"], f"{name}-copy", "-f", "json").json
-    until(lambda: status(clients, copy["id"]), "available")
+    must_become(lambda: status(clients, copy["id"]), "available")
     assert clients.openstack("volume", "show", copy["id"], "-f", "json").json["snapshot_id"] == made["id"]
     clients.openstack("volume", "delete", copy["id"])
-    gone(lambda: status(clients, copy["id"]))
+    must_be_gone(lambda: status(clients, copy["id"]))
     clients.openstack("volume", "snapshot", "delete", made["id"])
-    gone(lambda: snapshot_status(clients, made["id"]))
+    must_be_gone(lambda: snapshot_status(clients, made["id"]))
 
 
 def test_a_volume_is_cloned(clients: Clients, volume: str, name: str) -> None:
     made = clients.openstack("volume", "create", "--source", volume, f"{name}-clone", "-f", "json").json
-    until(lambda: status(clients, made["id"]), "available")
+    must_become(lambda: status(clients, made["id"]), "available")
     shown = clients.openstack("volume", "show", made["id"], "-f", "json").json
     assert (shown["source_volid"], shown["size"]) == (volume, 1)
     clients.openstack("volume", "delete", made["id"])
-    gone(lambda: status(clients, made["id"]))
+    must_be_gone(lambda: status(clients, made["id"]))
 
 
 def test_a_volume_is_reverted_to_its_snapshot(clients: Clients, volume: str) -> None:
     made = clients.openstack("volume", "snapshot", "create", "--volume", volume, "point", "-f", "json").json
-    until(lambda: snapshot_status(clients, made["id"]), "available")
+    must_become(lambda: snapshot_status(clients, made["id"]), "available")
     clients.openstack("--os-volume-api-version", "3.40", "volume", "revert", made["id"])
-    until(lambda: status(clients, volume), "available")
-    until(lambda: snapshot_status(clients, made["id"]), "available")
+    must_become(lambda: status(clients, volume), "available")
+    must_become(lambda: snapshot_status(clients, made["id"]), "available")
 
 
 def test_a_type_is_created_changed_and_deleted(clients: Clients, name: str) -> None:

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from tests.compat.clients import Clients, until
-from tests.compat.conftest import gone, snapshot_status, status
+from functools import partial
+
+from tests.compat.clients import Clients, must_become
+from tests.compat.conftest import must_be_gone, snapshot_status, status
 
 
 def test_a_volume_lives_through_the_proxy(clients: Clients, name: str) -> None:
     made = clients.sdk("create_volume", name=name, size=1, description="text", metadata={"k": "v"})
-    until(lambda: status(clients, made["id"]), "available")
+    must_become(lambda: status(clients, made["id"]), "available")
     assert clients.sdk("find_volume", name)["id"] == made["id"]
     clients.sdk("update_volume", made["id"], name=f"{name}-new")
     clients.sdk("set_volume_metadata", made["id"], second="2")
@@ -17,24 +19,24 @@ def test_a_volume_lives_through_the_proxy(clients: Clients, name: str) -> None:
     found = clients.sdk("get_volume", made["id"])
     assert (found["name"], found["metadata"]) == (f"{name}-new", {"second": "2"})
     clients.sdk("extend_volume", made["id"], 2)
-    until(lambda: status(clients, made["id"]), "available")
+    must_become(lambda: status(clients, made["id"]), "available")
     clients.sdk("set_volume_bootable_status", made["id"], True)
     clients.sdk("set_volume_readonly", made["id"], True)
     found = clients.sdk("get_volume", made["id"])
     assert (found["size"], str(found["is_bootable"]).lower()) == (2, "true")
     clients.sdk("delete_volume", made["id"])
-    gone(lambda: status(clients, made["id"]))
+    must_be_gone(lambda: status(clients, made["id"]))
 
 
 def test_a_snapshot_lives_through_the_proxy(clients: Clients, volume: str, name: str) -> None:
     made = clients.sdk("create_snapshot", volume_id=volume, name=f"{name}-snap")
-    until(lambda: snapshot_status(clients, made["id"]), "available")
+    must_become(lambda: snapshot_status(clients, made["id"]), "available")
     clients.sdk("set_snapshot_metadata", made["id"], k="v")
     assert clients.sdk("get_snapshot", made["id"])["metadata"] == {"k": "v"}
     clients.sdk("revert_volume_to_snapshot", volume, made["id"])
-    until(lambda: status(clients, volume), "available")
+    must_become(lambda: status(clients, volume), "available")
     clients.sdk("delete_snapshot", made["id"])
-    gone(lambda: snapshot_status(clients, made["id"]))
+    must_be_gone(lambda: snapshot_status(clients, made["id"]))
 
 
 def test_a_type_lives_through_the_proxy(clients: Clients, name: str) -> None:
@@ -59,10 +61,10 @@ def test_the_rest_of_the_reading_calls_answer(clients: Clients) -> None:
 def test_paging_by_limit_and_marker_finds_every_volume(clients: Clients, name: str) -> None:
     idents = {clients.sdk("create_volume", name=f"{name}-{number}", size=1)["id"] for number in range(5)}
     for ident in idents:
-        until(lambda ident=ident: status(clients, ident), "available")
+        must_become(partial(status, clients, ident), "available")
     found = {item["id"] for item in clients.sdk("volumes", details=True, limit=2)}
     assert idents <= found
     for ident in idents:
         clients.sdk("delete_volume", ident)
     for ident in idents:
-        gone(lambda ident=ident: status(clients, ident))
+        must_be_gone(partial(status, clients, ident))

@@ -17,7 +17,9 @@ import pytest
 
 from breezeblock.demo import __main__ as program
 from breezeblock.demo import traces
-from breezeblock.demo.life import Done
+from breezeblock.demo.life import Done, Life
+from breezeblock.demo.report import Report
+from breezeblock.demo.steps import STEPS
 
 DEMO = [sys.executable, "-m", "breezeblock.demo"]
 pytestmark = [
@@ -73,12 +75,12 @@ def test_ctrl_c_in_the_middle_tidies_up(room: Path) -> None:
 
 
 def test_it_serves_on_until_ctrl_c(room: Path, monkeypatch: pytest.MonkeyPatch, handlers: None) -> None:
-    def stop_soon(life: program.Life, report: program.Report) -> None:
+    def stop_soon(life: Life, report: Report) -> None:
         assert life.folder.parent == room
         assert life.instance.ask("status")["status"]["version"]
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(program, "STEPS", program.STEPS[:2])
+    monkeypatch.setattr(program, "STEPS", STEPS[:2])
     monkeypatch.setattr(program, "_serve_on", stop_soon)
     assert program.main([]) == 0
 
@@ -86,12 +88,12 @@ def test_it_serves_on_until_ctrl_c(room: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_a_step_that_fails_is_told_with_its_timeline_and_tidied(
     room: Path, monkeypatch: pytest.MonkeyPatch, handlers: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fit_nowhere(life: program.Life) -> Done:
+    def fit_nowhere(life: Life) -> Done:
         life.ask("type", "create", "nowhere", "--property", "volume_backend_name=nowhere")
         life.create("too-much", "1G", "--type", "nowhere")
         return Done()
 
-    monkeypatch.setattr(program, "STEPS", [*program.STEPS[:3], ("fit nowhere", fit_nowhere)])
+    monkeypatch.setattr(program, "STEPS", [*STEPS[:3], ("fit nowhere", fit_nowhere)])
     assert program.main(["--exit"]) == 1
     told = capsys.readouterr().out
     assert "✗ fit nowhere" in told
@@ -103,7 +105,7 @@ def test_keep_leaves_the_volumes_and_the_attachment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handlers: None
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(program, "STEPS", program.STEPS[:3])
+    monkeypatch.setattr(program, "STEPS", STEPS[:3])
     try:
         assert program.main(["--exit", "--keep"]) == 0
         (folder,) = tmp_path.iterdir()

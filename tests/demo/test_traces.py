@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_a_mounted_loop_device_in_the_folder_goes(tmp_path: Path) -> None:
     with image.open("wb") as file:
         file.truncate(8 << 20)
     point.mkdir()
-    run = {"check": True, "timeout": 60, "capture_output": True, "text": True}
+    run: dict[str, Any] = {"check": True, "timeout": 60, "capture_output": True, "text": True}
     loop = subprocess.run(["losetup", "--find", "--show", image], **run).stdout.strip()
     subprocess.run(["mkfs.ext4", "-q", loop], **run)
     subprocess.run(["mount", loop, point], **run)

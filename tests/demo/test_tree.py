@@ -19,7 +19,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (library / "json").mkdir(parents=True)
     for name in ("a.py", "json/b.py", "c.py"):
         (library / name).write_text(f"# {name}\n")
-    monkeypatch.setattr(tree.sysconfig, "get_paths", lambda: {"stdlib": str(library)})
+    monkeypatch.setattr("sysconfig.get_paths", lambda: {"stdlib": str(library)})
     monkeypatch.setattr(tree, "FOLDERS", 4)
     monkeypatch.setattr(tree, "FILES", 6)
 
