@@ -65,7 +65,8 @@ def allocated(path: Path) -> int:
 
 def written_by_others(path: Path) -> bool:
     """Does anybody (a process, a loop device, an exporter) hold this file open for writing? The kernel grants a read lease only while
-    nobody does. Where leases do not exist (FUSE, NFS) QEMU's own locks on the file are asked instead."""
+    nobody does. Where leases do not exist (FUSE, NFS) QEMU's own locks on the file are asked instead. A storage daemon keeps files open
+    that it has stopped writing to (layers below its active one): of those ask `qemu_writes`."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -82,6 +83,15 @@ def written_by_others(path: Path) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def qemu_writes(path: Path) -> bool:
+    """Does a QEMU program have this image open to write to it (by its own locks: permission asked for, not just an open file)?"""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return _locked_by_qemu(file.fileno())
+    except FileNotFoundError:
+        return False
 
 
 #: QEMU marks what it does with an image by locks on single bytes: 100 + permission (1 is write), 200 + what it does not share.

@@ -4,6 +4,8 @@ where the exact answer cannot be had it is a superset, and says so."""
 
 from __future__ import annotations
 
+from breezeblock.drivers.driver import Kind
+from breezeblock.drivers.file.folder import kind_of
 from breezeblock.drivers.file.layers import Layers
 from breezeblock.drivers.file.tree import Layer, owner_of
 from breezeblock.host import extent_map, files
@@ -15,7 +17,7 @@ def extents(layers: Layers, name: str, since: str | None) -> Extents:
     """Raises Busy for a volume that is written to (its map is in its exporter's memory), Unsupported when `since` is not below it."""
     layer = _required(layers, name)
     path = layers.path(layer.file)
-    if files.written_by_others(path):
+    if kind_of(name) is Kind.VOLUME and files.written_by_others(path):
         raise Busy(
             f"{name} is in use: what it holds changes while it is looked at",
             needed="an object nobody writes to",

@@ -370,17 +370,18 @@ class Layers:
         files.sync_folder(self.folder.link(name).parent)
 
     def _require_unwritten(self, name: str, leaf: Layer | None) -> None:
-        """Refuse to work behind the back of whoever has the volume open; also when its link was behind at the time."""
+        """Refuse to work behind the back of whoever has the volume open. An exporter that was not switched to the leaf yet (see the head of
+        this file) writes to the layer below; a layer below that some exporter only keeps open is no reason."""
         if leaf is None:
             return
-        for file in filter(None, (leaf.file, leaf.backing)):
-            if files.written_by_others(self.path(file)):
-                raise Busy(
-                    f"{name} is in use: another process holds it open for writing",
-                    needed="nobody writing to it",
-                    had=f"a writer of {file}",
-                    remedy="Detach the volume first; to copy an attached one, take a snapshot and use that.",
-                )
+        below = self.path(leaf.backing) if leaf.backing is not None else None
+        if files.written_by_others(self.path(leaf.file)) or (below is not None and files.qemu_writes(below)):
+            raise Busy(
+                f"{name} is in use: another process holds it open for writing",
+                needed="nobody writing to it",
+                had=f"a writer of {leaf.file}",
+                remedy="Detach the volume first; to copy an attached one, take a snapshot and use that.",
+            )
 
     def _require_promise(self, leaf: Layer, what: str) -> None:
         if leaf.allocated > OBJECT:
