@@ -33,6 +33,8 @@ _encode = msgspec.json.Encoder().encode
 _BEGIN_WORK = frozenset({"POST", "PUT", "DELETE"})
 _HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
 EXTENSION = "breezeblock"
+#: Nothing that a path names is longer, and no column that it is compared with.
+LONGEST_SEGMENT = 255
 
 
 def build(services: Services) -> Api:
@@ -213,7 +215,7 @@ def _segments(scope: Scope) -> list[str]:
             segments = raw[1:].decode().split("/")
     except UnicodeDecodeError:
         raise NotFound("The resource could not be found") from None
-    if any("\x00" in segment for segment in segments):
+    if any(len(segment) > LONGEST_SEGMENT or "\x00" in segment for segment in segments):
         raise NotFound("The resource could not be found")
     return segments
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import uuid
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, UnsetType
@@ -49,7 +49,23 @@ ImageMetadata = dict[
     Annotated[str, Meta(min_length=1, max_length=255, pattern=rf"^[a-zA-Z0-9\-_:. /]{{1,255}}{_END}")],
     Annotated[str, Meta(max_length=65535)],
 ]
-Connector = dict[str, Any]
+
+
+class ConnectorFacts(msgspec.Struct):
+    """What the service itself reads of a connector; the rest of it is the target's."""
+
+    host: Text255 | None = None
+    mountpoint: Text255 | None = None
+    mode: Literal["rw", "ro", "null"] | None = None
+
+
+def check_connector(key: str, value: Any) -> None:
+    """For __post_init__: the service's own part of a connector is well formed."""
+    if isinstance(value, dict):
+        try:
+            msgspec.convert(value, ConnectorFacts)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{key}: {error}") from None
 
 
 def gib(value: int | str) -> int:
@@ -76,11 +92,12 @@ def printable(key: str, value: str | UnsetType | None) -> None:
 
 
 _UUID = re.compile(r"[0-9a-f]{32}")
+_PLAIN = re.compile(r"^(urn:uuid:|urn:|uuid:)|[{}\-]")
 
 
 def is_uuid(text: str) -> bool:
     """Any form of a UUID: with or without dashes, braces or urn."""
-    return bool(_UUID.fullmatch(re.sub(r"^(urn:uuid:|urn:|uuid:)|[{}\-]", "", text.strip().lower())))
+    return bool(_UUID.fullmatch(_PLAIN.sub("", text.strip().lower())))
 
 
 def uuid_text(key: str, value: str | UnsetType | None) -> None:
@@ -90,8 +107,8 @@ def uuid_text(key: str, value: str | UnsetType | None) -> None:
 
 
 def same_uuid(text: str) -> str:
-    """The usual spelling of a UUID; other text as it is."""
-    return str(uuid.UUID(text)) if is_uuid(text) and len(text) >= 32 else text
+    """The usual spelling of a UUID that is one in any form."""
+    return str(uuid.UUID(hex=_PLAIN.sub("", text.strip().lower())))
 
 
 def first_given(*values: Any) -> Any:

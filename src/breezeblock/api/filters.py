@@ -175,7 +175,8 @@ def _one(call: Call, column: str, kind: Kind, key: str, value: str, like: bool) 
             raise BadRequest(f"{key}: only text can be compared by likeness")
         return [Filter(column, "like", value)]
     if kind is PAIRS:
-        return [Filter(column, "meta", _pairs(key, value))]
+        pairs = _pairs(key, value)
+        return [Filter(column, "meta", pairs)] if pairs else []
     if kind is TRUTH:
         if column == "bootable" and call.version < 2:
             return [Filter(column, "eq", truth(value) is not False)]

@@ -10,7 +10,7 @@ import msgspec
 from breezeblock.api import outcome, paging
 from breezeblock.api.body import Body, since
 from breezeblock.api.call import Call
-from breezeblock.api.fields import SomeId, uuid_text
+from breezeblock.api.fields import SomeId, check_connector, same_uuid, uuid_text
 from breezeblock.api.filters import ATTACHMENT
 from breezeblock.api.route import ASYNC, WRITE, route
 from breezeblock.api.views import attachment as view
@@ -36,10 +36,14 @@ class AttachmentRequest(msgspec.Struct):
 
     def __post_init__(self) -> None:
         uuid_text("instance_uuid", self.instance_uuid)
+        check_connector("connector", self.connector)
 
 
 class UpdateRequest(msgspec.Struct):
     connector: Annotated[dict[str, Any], msgspec.Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        check_connector("connector", self.connector)
 
 
 LIST = paging.parameters(ATTACHMENT)
@@ -87,7 +91,11 @@ async def submit(call: Call, body: AttachmentRequest) -> view.OneAttachment:
 
     def begin(tx: Tx) -> tuple[str, str | None]:
         made = create(
-            tx, call.caller, body.volume_uuid, instance_uuid=_usual(body.instance_uuid), mode=body.mode
+            tx,
+            call.caller,
+            body.volume_uuid,
+            instance_uuid=None if body.instance_uuid is None else same_uuid(body.instance_uuid),
+            mode=body.mode,
         )
         return made.id, connect(tx, call.caller, made.id, body.connector) if body.connector else None
 
@@ -95,12 +103,6 @@ async def submit(call: Call, body: AttachmentRequest) -> view.OneAttachment:
     attachment_id, operation = await store.write(begin)
     await outcome.wait(call, operation)
     return await store.read(lambda tx: _shown(call, tx, attachment_id))
-
-
-def _usual(instance_uuid: str | None) -> str | None:
-    from uuid import UUID
-
-    return None if instance_uuid is None else str(UUID(instance_uuid))
 
 
 @route(

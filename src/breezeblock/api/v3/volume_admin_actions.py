@@ -9,7 +9,7 @@ import msgspec
 
 from breezeblock.api import outcome
 from breezeblock.api.call import Call
-from breezeblock.api.fields import Text255
+from breezeblock.api.fields import Text255, uuid_text
 from breezeblock.api.route import ASYNC, WRITE, route
 from breezeblock.api.v3.volume_actions import ACTION
 from breezeblock.api.v3.volume_connections import ended_attachment
@@ -31,8 +31,11 @@ class ResetStatus(msgspec.Struct):
 
 
 class ForceDetach(msgspec.Struct):
-    connector: dict[str, Any] | str | None = None
+    connector: dict[str, Any] | Text255 | None = None
     attachment_id: Text255 | None = None
+
+    def __post_init__(self) -> None:
+        uuid_text("attachment_id", self.attachment_id)
 
 
 @route(

@@ -19,7 +19,7 @@ from msgspec import UNSET, UnsetType
 from breezeblock.api import outcome
 from breezeblock.api.body import Body
 from breezeblock.api.call import Call
-from breezeblock.api.fields import Text255, uuid_text
+from breezeblock.api.fields import Text255, check_connector, same_uuid, uuid_text
 from breezeblock.api.route import ASYNC, WRITE, route
 from breezeblock.api.v3.volume_actions import ACTION, RULE
 from breezeblock.model.attachment import Attachment
@@ -54,11 +54,14 @@ class Detach(msgspec.Struct):
 
 
 class Connection(msgspec.Struct):
-    connector: dict[str, Any] | str
+    connector: dict[str, Any] | Text255
+
+    def __post_init__(self) -> None:
+        check_connector("connector", self.connector)
 
 
 class Disconnection(msgspec.Struct):
-    connector: dict[str, Any] | str | None
+    connector: dict[str, Any] | Text255 | None
 
 
 class ConnectionAnswer(msgspec.Struct, frozen=True):
@@ -133,7 +136,7 @@ def attach(call: Call, tx: Tx, volume_id: str, body: Attach) -> None:
     readonly = volume.admin_metadata.get("readonly", "False").lower() == "true"
     if readonly and body.mode == "rw":
         raise WrongStatus(f"Invalid volume: volume {volume.id} is read-only", needed="mode ro", had="mode rw")
-    instance = None if body.instance_uuid is UNSET else str(uuid.UUID(body.instance_uuid))
+    instance = None if body.instance_uuid is UNSET else same_uuid(body.instance_uuid)
     host = None if body.host_name is UNSET else body.host_name
     rows = attachments.of_volume(tx, volume.id)
     same = [
@@ -231,7 +234,7 @@ def ended_attachment(tx: Tx, volume: Volume, attachment_id: str | None) -> Attac
     """Which attachment a detach means; None: the volume has none."""
     rows = attachments.of_volume(tx, volume.id)
     if attachment_id:
-        found = next((a for a in rows if a.id == attachment_id.lower()), None)
+        found = next((a for a in rows if a.id == same_uuid(attachment_id)), None)
         if found is None:
             raise BadRequest(
                 f"Invalid volume: volume {volume.id} has no attachment {attachment_id}",
