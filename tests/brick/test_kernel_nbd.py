@@ -13,17 +13,17 @@ from tests.lab.data_path import HERE, MIB, Ground, as_given, identity
 
 
 def test_nbd_client_is_told_the_socket_or_the_address_and_the_export() -> None:
-    unix = kernel_nbd._client("nbd+unix:///volume-1.bz2?socket=/run/a", "volume-1.bz2")
+    unix = kernel_nbd._client("nbd+unix:///volume-1.bz2?socket=/run/a")
     assert list(unix) == ["nbd-client", "-unix", "/run/a", "-N", "volume-1.bz2", "-b", "512"]
-    tcp = kernel_nbd._client("nbd://[::1]:20000/volume-1", "volume-1")
+    tcp = kernel_nbd._client("nbd://[::1]:20000/volume-1")
     assert list(tcp)[:5] == ["nbd-client", "::1", "20000", "-N", "volume-1"]
-    tls = kernel_nbd._client("nbds://h:1/v?tls-certificates=/etc/tls&tls-hostname=storage.example", "v")
+    tls = kernel_nbd._client("nbds://h:1/v?tls-certificates=/etc/tls&tls-hostname=storage.example")
     assert "/etc/tls/client-key.pem" in tls
     assert tls[list(tls).index("-tlshostname") + 1] == "storage.example"
 
 
 def test_a_record_of_another_boot_connects_nothing(tmp_path: Path) -> None:
-    assert kernel_nbd.observe("volume-1", tmp_path).found is Found.NOT_DONE
+    assert kernel_nbd.observe("volume-1", "nbd://h/v", tmp_path).found is Found.NOT_DONE
     kernel_nbd.disconnect("volume-1", tmp_path)
     assert list(tmp_path.iterdir()) == []
 

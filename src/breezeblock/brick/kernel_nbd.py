@@ -4,7 +4,6 @@ a device that is in use: the kernel says which are free, and the record says whi
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from breezeblock.host import block_device, processes
 from breezeblock.host.executor import run
 from breezeblock.host.records import load, locked, save
 from breezeblock.model import errors
-from breezeblock.model.observation import Observation
+from breezeblock.model.observation import Found, Observation
 
 _SECTOR = 512
 
@@ -27,6 +26,7 @@ class KernelConnection(msgspec.Struct, frozen=True, kw_only=True):
     """`device` serves `export` since `boot`; the kernel's sequence number tells it from a later use of the same device."""
 
     export: str
+    uri: str
     device: str
     boot: str
     sequence: int
@@ -41,16 +41,17 @@ def present() -> bool:
     )
 
 
-def connect(uri: str, export: str, size: int, state: Path) -> Device:
+def connect(uri: str, export: str, size: int, state: Path, *, writable: bool = True) -> Device:
     """Idempotent. The caller holds the export's lock and has verified that the server exports the volume."""
-    there = observe(export, state)
-    if there.value is not None:
+    there = observe(export, uri, state)
+    if there.value is not None and there.found is Found.DONE:
         return there.value
+    disconnect(export, state, lossy=True)  # of an earlier start of the export, and in nobody's use
     with locked(state / "kernel-nbd.lock"):
         device = _free()
-        run([*_client(uri, export), device], timeout=60.0)
+        run([*_client(uri), *([] if writable else ["-readonly"]), device], timeout=60.0)
         record = KernelConnection(
-            export=export, device=device, boot=processes.boot_id(), sequence=_sequence(device)
+            export=export, uri=uri, device=device, boot=processes.boot_id(), sequence=_sequence(device)
         )
         save(_record(export, state), record)
     seen = _size(device)
@@ -60,23 +61,13 @@ def connect(uri: str, export: str, size: int, state: Path) -> Device:
     return Device(kind="block", path=device, how="kernel-nbd", size=seen)
 
 
-def disconnect(export: str, state: Path, *, timeout: float = 10.0) -> None:
-    """Flush, disconnect and wait until the kernel has let go. Absent is success. Raises Busy while it is in use."""
+def disconnect(export: str, state: Path, *, lossy: bool = False, timeout: float = 10.0) -> None:
+    """Flush, disconnect and wait until the kernel has let go. Absent is success. Raises Busy while it is in use; Failed when what was
+    written cannot be flushed, unless `lossy`."""
     record = load(_record(export, state), KernelConnection)
     if record is not None and _ours(record):
-        try:
-            fd = os.open(record.device, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
-        except OSError as claimed:
-            if claimed.errno != errno.EBUSY:
-                raise
-            where = ", ".join(block_device.holders(record.device))
-            raise errors.Busy(
-                f"{record.device} is in use", needed="nobody holding it", had=where or "a claim"
-            ) from claimed
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        with block_device.claimed(record.device) as fd:
+            _flush(fd, record, lossy=lossy)
         run(["nbd-client", "-d", record.device], timeout=60.0)
         for _ in processes.ticks(timeout):
             if not _ours(record):
@@ -88,18 +79,19 @@ def disconnect(export: str, state: Path, *, timeout: float = 10.0) -> None:
     _record(export, state).unlink(missing_ok=True)
 
 
-def observe(export: str, state: Path) -> Observation[Device]:
+def observe(export: str, uri: str, state: Path) -> Observation[Device]:
     record = load(_record(export, state), KernelConnection)
     if record is None or not _ours(record):
         return Observation.not_done("no kernel connection")
-    return Observation.done(
-        Device(kind="block", path=record.device, how="kernel-nbd", size=_size(record.device))
-    )
+    device = Device(kind="block", path=record.device, how="kernel-nbd", size=_size(record.device))
+    if record.uri != uri:
+        return Observation.partial(device, "it is connected to an earlier start of the export")
+    return Observation.done(device)
 
 
-def _client(uri: str, export: str) -> Sequence[str]:
+def _client(uri: str) -> Sequence[str]:
     parts = urlsplit(uri)
-    query = parse_qs(parts.query)
+    query, export = parse_qs(parts.query), unquote(parts.path.removeprefix("/"))
     if parts.scheme.startswith("nbd+unix"):
         return ["nbd-client", "-unix", query["socket"][0], "-N", export, "-b", "512"]
     argv = ["nbd-client", unquote(parts.hostname or ""), str(parts.port or 10809), "-N", export, "-b", "512"]
@@ -122,6 +114,19 @@ def _free() -> str:
         had=f"0 of {len(devices)}",
         remedy="Load the nbd module with a larger nbds_max, or disconnect a volume.",
     )
+
+
+def _flush(fd: int, record: KernelConnection, *, lossy: bool) -> None:
+    try:
+        os.fsync(fd)
+    except OSError as lost:
+        if not lossy:
+            raise errors.Failed(
+                f"{record.device} could not be flushed: {lost.strerror}",
+                needed="its export answering",
+                had=f"errno {lost.errno}",
+                remedy="Bring the export back and try again, or insist: what was not flushed is lost then.",
+            ) from lost
 
 
 def _ours(record: KernelConnection) -> bool:

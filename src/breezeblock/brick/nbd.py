@@ -85,7 +85,9 @@ class NbdConnector:
                 )  # broken and in nobody's use: its users have had their errors
             size = self._verified(wanted)
             if self.way() == "kernel-nbd":
-                return kernel_nbd.connect(wanted.uri, wanted.export, size, self._state)
+                return kernel_nbd.connect(
+                    wanted.uri, wanted.export, size, self._state, writable=wanted.writable
+                )
             return _device(
                 nbdfuse.make(
                     folder, wanted.uri, wanted.volume_id, size, remote=wanted.remote, writable=wanted.writable
@@ -129,7 +131,7 @@ class NbdConnector:
         if self.way() == "uri":
             return self._answers(wanted)
         if kernel_nbd.present():
-            return kernel_nbd.observe(wanted.export, self._state)
+            return kernel_nbd.observe(wanted.export, wanted.uri, self._state)
         folder = self._folder(wanted.export)
         chain = nbdfuse.stored(folder)
         if chain is None:
@@ -156,7 +158,7 @@ class NbdConnector:
     def _disconnect(self, export: str, force: bool) -> None:
         with locked(self._lock(export)):
             if kernel_nbd.present():
-                kernel_nbd.disconnect(export, self._state)
+                kernel_nbd.disconnect(export, self._state, lossy=force)
             folder = self._folder(export)
             chain = nbdfuse.stored(folder)
             if chain is not None:

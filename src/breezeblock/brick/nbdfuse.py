@@ -155,10 +155,10 @@ def unmake(folder: Path, chain: Chain, *, lossy: bool = False) -> None:
             mounts.unmount(disk)
             assert chain.process is not None
             processes.wait(chain.process, 10.0)
-        mounts.abandon(disk)
         if chain.gate is not None:
             storage_daemon.stop(chain.gate)
         processes.sweep(chain.token)
+        mounts.abandon(disk)  # after the last that could still mount it: a start that was killed may be just about to
     _forget(folder)
 
 

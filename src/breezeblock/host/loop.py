@@ -135,10 +135,8 @@ def grow(loop: Loop) -> int:
     return size(loop)
 
 
-def holders(loop: Loop, *, ours: int = 0) -> Sequence[str]:
-    """Who uses the device, for people: mount points, devices on top of it, processes that have it open. `ours`: how many of this
-    process' own descriptors do not count."""
-    return block_device.holders(loop.device, ours=ours)
+def holders(loop: Loop) -> Sequence[str]:
+    return block_device.holders(loop.device)
 
 
 def detach(loop: Loop, *, lossy: bool = False, timeout: float = 10.0) -> None:
@@ -146,27 +144,15 @@ def detach(loop: Loop, *, lossy: bool = False, timeout: float = 10.0) -> None:
     changed. `lossy`: go on although the flush fails (its storage is dead and what was not flushed is lost already)."""
     if not stands(loop):
         return
-    try:
-        fd = _open(loop.device, os.O_RDWR | os.O_EXCL)
-    except PermissionError:
-        fd = _open(loop.device, os.O_RDONLY | os.O_EXCL)
-    except OSError as claimed:
-        if claimed.errno != errno.EBUSY:
-            raise
-        raise _busy(loop) from claimed
-    try:
-        if holders(loop, ours=1):
-            raise _busy(loop, ours=1)
+    with block_device.claimed(loop.device) as fd:
         _flush(fd, loop, lossy=lossy)
         if stands(loop):
             fcntl.ioctl(fd, _CLEAR, 0)
-    finally:
-        os.close(fd)
     for _ in processes.ticks(timeout):
         if not stands(loop):
             return
     _keep(loop)
-    raise _busy(loop)
+    raise block_device.busy(loop.device, holders(loop))
 
 
 def _checked(loop: Loop, path: Path) -> Loop:
@@ -236,16 +222,6 @@ def _keep(loop: Loop) -> None:
         os.close(fd)
 
 
-def _busy(loop: Loop, *, ours: int = 0) -> errors.Busy:
-    who = "; ".join(holders(loop, ours=ours)) or "somebody that this process cannot see"
-    return errors.Busy(
-        f"{loop.device} is in use",
-        needed="nobody holding it",
-        had=who,
-        remedy="Unmount it or end what uses it, then try again.",
-    )
-
-
 def _free_number() -> int:
     fd = _open("/dev/loop-control", os.O_RDWR)
     try:
@@ -260,16 +236,7 @@ def _open(device: str, flags: int) -> int:
     except PermissionError as refused:
         if os.geteuid() == 0:
             raise
-        raise _not_root() from refused
-
-
-def _not_root() -> errors.Failed:
-    return errors.Failed(
-        "Loop devices need root",
-        needed="user 0",
-        had=f"user {os.geteuid()}",
-        remedy="Run it as root (sudo), or use the URI.",
-    )
+        raise block_device.needs_root("A loop device") from refused
 
 
 def _attribute(loop: Loop, name: str) -> str:
