@@ -75,11 +75,14 @@ class Store:
                 if self._closed:
                     raise Stopping("the store is closed")
                 conn = self._local.conn = self.engine.connect()
+                conn.begin()  # for SQLAlchemy one transaction without end; those of the database are begun and ended here
                 self._readers.append(conn)
+            driver: Any = conn.connection.dbapi_connection
+            driver.execute("BEGIN")
             try:
                 return fn(Tx(conn))
             finally:
-                conn.rollback()
+                driver.execute("ROLLBACK")
         return self._run(fn)
 
     def write_sync(self, fn: Callable[[Tx], T]) -> T:
@@ -118,7 +121,8 @@ class Store:
             self._writer.close()
         self._threads.shutdown(wait=True)
         for conn in self._readers:
-            if not conn.in_transaction():  # an operation that had to be left running still reads by it
+            driver: Any = conn.connection.dbapi_connection
+            if not driver.in_transaction:  # else an operation that had to be left running still reads by it
                 conn.close()
         self.engine.dispose()
 
@@ -154,7 +158,7 @@ def _server(url: str, threads: int) -> Engine:
 
 
 def _sqlite(path: str, *, writer: bool) -> Engine:
-    """Explicit BEGIN: pysqlite's own transaction guessing is switched off."""
+    """Transactions are said by whoever uses the connection: pysqlite's own guessing is switched off."""
     engine = create_engine(
         f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": 30}
     )
@@ -172,9 +176,5 @@ def _sqlite(path: str, *, writer: bool) -> Engine:
             connection.execute("PRAGMA " + pragma)
         if not writer:
             connection.execute("PRAGMA query_only=ON")
-
-    @event.listens_for(engine, "begin")
-    def begun(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
 
     return engine

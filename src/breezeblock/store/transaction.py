@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One open transaction: what a store function gets. Collects the bells to ring after commit; must never outlive its function."""
+"""One open transaction: what a store function gets. Collects the bells to ring after commit; must never outlive its function.
+
+A Prepared statement goes straight to the driver and gives tuples; any other one goes through SQLAlchemy and gives its Rows. Both fail
+with SQLAlchemy's errors. On SQLite the transaction itself is the driver's (BEGIN and SAVEPOINT are said here, in writer.py and in
+database.py): SQLAlchemy's account of a transaction costs more than a transaction there."""
 
 from __future__ import annotations
 
@@ -11,17 +15,23 @@ from sqlalchemy import Connection, CursorResult, Executable, text
 from sqlalchemy.exc import DBAPIError
 
 from breezeblock.store.clock import NOW_US, utc_text
+from breezeblock.store.prepared import Prepared
+
+_NOW = Prepared(lambda dialect: text("SELECT " + NOW_US[dialect]))
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Tx:
     """A connection inside a transaction. `now` is this transaction's instant for people (UTC text)."""
 
-    __slots__ = ("bells", "conn", "dialect", "now")
+    __slots__ = ("_driver", "_now_us", "bells", "conn", "dialect", "now")
 
     def __init__(self, conn: Connection) -> None:
         self.conn = conn
         self.dialect = conn.dialect.name
         self.now = utc_text()
+        self._driver: Any = conn.connection.dbapi_connection
+        self._now_us: int | None = None
         #: queues with new work, and "operation/<id>" for waiters: rung after commit.
         self.bells: set[str] = set()
 
@@ -30,15 +40,43 @@ class Tx:
     ) -> CursorResult[Any]:
         return self.conn.execute(statement, params)
 
-    def rows(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Any]:
+    def run(self, statement: Prepared, params: Mapping[str, Any] = _NOTHING) -> int:
+        """The number of rows that a writing statement met."""
+        return int(self._sent(statement, params)[0].rowcount)
+
+    def run_many(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
+        """The same statement for each of the rows."""
+        made = statement.on(self.conn.dialect)
+        cursor = self._driver.cursor()
+        try:
+            cursor.executemany(made.sql, [made.bind(row) for row in rows])
+        except self.conn.dialect.loaded_dbapi.Error as error:
+            raise self._told(made.sql, error, cursor) from error
+
+    def rows(
+        self, statement: Executable | Prepared, params: Mapping[str, Any] | None = None
+    ) -> Sequence[Any]:
+        if isinstance(statement, Prepared):
+            cursor, made = self._sent(statement, params or _NOTHING)
+            return made.plain(cursor.fetchall())  # type: ignore[no-any-return]
         return self.conn.execute(statement, params).fetchall()
 
-    def row(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Any | None:
+    def row(self, statement: Executable | Prepared, params: Mapping[str, Any] | None = None) -> Any | None:
+        """The first row; None: there is none."""
+        if isinstance(statement, Prepared):
+            cursor, made = self._sent(statement, params or _NOTHING)
+            found = cursor.fetchone()
+            cursor.close()
+            return made.plain((found,))[0] if found is not None and made.booleans else found
         return self.conn.execute(statement, params).first()
 
     def now_us(self) -> int:
-        """The database's clock, in microseconds since the epoch."""
-        return int(self.conn.execute(text("SELECT " + NOW_US[self.dialect])).scalar_one())
+        """The database's clock, in microseconds since the epoch, as this transaction first read it."""
+        if self._now_us is None:
+            found = self.row(_NOW)
+            assert found is not None
+            self._now_us = int(found[0])
+        return self._now_us
 
     def ring(self, queue: str) -> None:
         self.bells.add(queue)
@@ -47,15 +85,60 @@ class Tx:
     def part(self) -> Iterator[None]:
         """A savepoint: what raises inside leaves nothing behind, bells included."""
         bells = set(self.bells)
-        point = self.conn.begin_nested()
+        point = _SqlitePoint(self._driver) if self.dialect == "sqlite" else self.conn.begin_nested()
         try:
             yield
         except BaseException:
             self.bells = bells
-            with contextlib.suppress(DBAPIError):  # the database has taken everything back by itself: the cause is what counts
+            with contextlib.suppress(
+                DBAPIError, self.conn.dialect.loaded_dbapi.Error
+            ):  # the database has taken everything back by itself: the cause is what counts
                 point.rollback()
             raise
         point.commit()
+
+    def _sent(self, statement: Prepared, params: Mapping[str, Any]) -> tuple[Any, Any]:
+        made = statement.on(self.conn.dialect)
+        cursor = self._driver.cursor()
+        try:
+            cursor.execute(made.sql, made.bind(params))
+        except self.conn.dialect.loaded_dbapi.Error as error:
+            raise self._told(made.sql, error, cursor) from error
+        return cursor, made
+
+    def _told(self, sql: str, error: Any, cursor: Any) -> BaseException:
+        """The driver's error as SQLAlchemy tells it: by kind, and whether the connection is gone (then it never goes back to the pool)."""
+        dialect = self.conn.dialect
+        gone = dialect.is_disconnect(error, self._driver, cursor)
+        if gone:
+            self.conn.invalidate(error)
+        told: BaseException = DBAPIError.instance(
+            sql,
+            None,
+            error,
+            dialect.loaded_dbapi.Error,
+            hide_parameters=True,
+            connection_invalidated=gone,
+            dialect=dialect,
+        )
+        return told
+
+
+class _SqlitePoint:
+    """A savepoint as SQLite nests them: the innermost of a name is meant."""
+
+    __slots__ = ("_driver",)
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+        driver.execute("SAVEPOINT part")
+
+    def commit(self) -> None:
+        self._driver.execute("RELEASE part")
+
+    def rollback(self) -> None:
+        self._driver.execute("ROLLBACK TO part")
+        self._driver.execute("RELEASE part")
 
 
 StoreFunction = Callable[[Tx], Any]

@@ -61,6 +61,7 @@ class GroupWriter:
 
     def _run(self) -> None:
         with self._engine.connect() as conn:
+            conn.begin()  # for SQLAlchemy one transaction without end; those of the database are begun and committed below
             last = False
             while not last:
                 item = self._queue.get()
@@ -79,22 +80,26 @@ class GroupWriter:
     def _commit(self, conn: Connection, batch: list[_Item]) -> None:
         answers: list[tuple[Future[Any], Any, BaseException | None]] = []
         bells: set[str] = set()
+        driver: Any = conn.connection.dbapi_connection
         try:
-            with conn.begin():
-                for fn, future in batch:
-                    tx = Tx(conn)
-                    try:
-                        with tx.part():
-                            result = fn(tx)
-                    except BaseException as error:
-                        if not _in_transaction(conn):
-                            raise _TransactionLost(str(error)) from error
-                        answers.append((future, None, _typed(error)))
-                    else:
-                        answers.append((future, result, None))
-                        bells |= tx.bells
+            driver.execute("BEGIN IMMEDIATE")
+            for fn, future in batch:
+                tx = Tx(conn)
+                try:
+                    with tx.part():
+                        result = fn(tx)
+                except BaseException as error:
+                    if not driver.in_transaction:
+                        raise _TransactionLost(str(error)) from error
+                    answers.append((future, None, _typed(error)))
+                else:
+                    answers.append((future, result, None))
+                    bells |= tx.bells
+            driver.execute("COMMIT")
             self.commits += 1
         except BaseException as error:  # noqa: BLE001 - nothing of the batch is on the disk: everybody hears it
+            if driver.in_transaction:
+                driver.execute("ROLLBACK")
             cause = error.__cause__ if isinstance(error, _TransactionLost) and error.__cause__ else error
             answers = [(future, None, _typed(cause)) for _, future in batch]
             bells = set()
@@ -108,10 +113,6 @@ class GroupWriter:
                 future.set_exception(failure)
             else:
                 future.set_result(result)
-
-
-def _in_transaction(conn: Connection) -> bool:
-    return bool(getattr(conn.connection.dbapi_connection, "in_transaction", True))
 
 
 def _typed(error: BaseException) -> BaseException:
