@@ -110,9 +110,12 @@ def test_keep_leaves_the_volumes_and_the_attachment(
         assert program.main(["--exit", "--keep"]) == 0
         (folder,) = tmp_path.iterdir()
         assert (folder / "data" / "admin.json").exists()
-        assert len(traces.mounts((folder,))) >= 1
+        assert len(traces.mounts((folder,), on="/dev/")) == 1
+        (loop,) = traces.loops((folder,))
     finally:
         assert traces.remove(tmp_path) == []
+    # Gone itself, and not only out of the folder's sight.
+    assert not Path("/sys/block", Path(loop).name, "loop").exists()
 
 
 @pytest.mark.requires("setpriv", "nbdcopy", "qemu-io")

@@ -17,11 +17,14 @@ SECONDS = 30.0
 
 
 def remove(*folders: Path) -> list[str]:
-    """Mounts, then loops, then processes: each holds the next. What is left afterwards, in words."""
-    for point in mounts(folders):
-        subprocess.run([programs.need("umount"), "-l", str(point)], capture_output=True, timeout=SECONDS)
-    for loop in loops(folders):
+    """What is on a device, then the device, then what the device lies on, then the processes behind it: each holds the next. Answers what
+    is left afterwards, in words."""
+    # Seen first: a loop device whose file is unmounted lazily no longer tells the path by which it is found.
+    held = loops(folders)
+    _unmount(mounts(folders, on="/dev/"))
+    for loop in held:
         subprocess.run([programs.need("losetup"), "-d", loop], capture_output=True, timeout=SECONDS)
+    _unmount(mounts(folders))
     for number in (signal.SIGTERM, signal.SIGKILL):
         found = list(processes(folders))
         for pid in found:
@@ -34,16 +37,34 @@ def remove(*folders: Path) -> list[str]:
             time.sleep(0.05)
     return (
         [f"mount {point}" for point in mounts(folders)]
-        + [f"loop device {loop}" for loop in loops(folders)]
+        + [f"loop device {loop}" for loop in sorted({*loops(folders), *(one for one in held if _bound(one))})]
         + [f"process {pid}" for pid in processes(folders)]
     )
 
 
-def mounts(folders: tuple[Path, ...]) -> list[Path]:
-    """Mount points below the folders, the innermost first."""
-    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    points = [Path(line.split(" ")[4]) for line in lines]
-    return [point for point in reversed(points) if any(point.is_relative_to(folder) for folder in folders)]
+def _unmount(points: list[Path]) -> None:
+    for point in points:
+        for options in ([], ["-l"]):
+            command = [programs.need("umount"), *options, str(point)]
+            if subprocess.run(command, capture_output=True, timeout=SECONDS).returncode == 0:
+                break
+
+
+def _bound(loop: str) -> bool:
+    return Path("/sys/block", Path(loop).name, "loop").exists()
+
+
+def mounts(folders: tuple[Path, ...], on: str = "") -> list[Path]:
+    """Mount points below the folders, the innermost first; `on`: only those whose source begins so."""
+    found = []
+    for line in (
+        Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    ):
+        fields, _, tail = line.partition(" - ")
+        point = Path(fields.split(" ")[4])
+        if tail.split(" ")[1].startswith(on) and any(point.is_relative_to(folder) for folder in folders):
+            found.append(point)
+    return found[::-1]
 
 
 def loops(folders: tuple[Path, ...]) -> list[str]:
