@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The one order that every request goes through, and what it answers when something is wrong on the way."""
+
 from __future__ import annotations
 
 import asyncio

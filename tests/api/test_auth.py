@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Tokens become callers, or are refused."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Bodies that are no good JSON, or not what an operation takes."""
+
 from __future__ import annotations
 
 import pytest

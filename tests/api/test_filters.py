@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Filters of lists, by version and by role."""
+
 from __future__ import annotations
 
 from urllib.parse import quote

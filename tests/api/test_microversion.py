@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Negotiation of the microversion."""
+
 from __future__ import annotations
 
 import pytest

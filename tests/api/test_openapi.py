@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The OpenAPI document against the routes that it is made from."""
+
 from __future__ import annotations
 
 import re

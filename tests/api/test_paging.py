@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Limit, marker, offset, order, count and next links."""
+
 from __future__ import annotations
 
 from urllib.parse import parse_qs, urlsplit

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Rules, roles and projects."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The extension: operations, explain, attach and detach on a host, status."""
+
 from __future__ import annotations
 
 import dataclasses

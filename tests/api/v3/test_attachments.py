@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Attachments (3.27): reserve, connect, complete, delete, and waiting for the connection."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Quota sets and limits."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Snapshots: bodies by version, create, delete, lists, actions."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Volume types and extra specs."""
+
 from __future__ import annotations
 
 from urllib.parse import quote

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Actions of a volume's owner and of administrators."""
+
 from __future__ import annotations
 
 import pytest

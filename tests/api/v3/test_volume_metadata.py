@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Metadata of volumes and snapshots: the whole and its keys."""
+
 from __future__ import annotations
 
 import pytest

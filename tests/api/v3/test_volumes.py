@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Volumes: create, update, delete, summary, and what refuses them."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""A volume in every version: no field too many, none too few."""
+
 from __future__ import annotations
 
 import pytest
