@@ -5,6 +5,7 @@ emptied between tests, because making thirty tables takes longer than most tests
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -40,12 +41,12 @@ def _migrated(server: str, name: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def migrated_postgresql(postgresql_server: str) -> Iterator[str]:
-    yield from _migrated(postgresql_server, "store_tests")
+    yield from _migrated(postgresql_server, f"store{uuid.uuid4().hex}")
 
 
 @pytest.fixture(scope="session")
 def migrated_mariadb(mariadb_server: str) -> Iterator[str]:
-    yield from _migrated(mariadb_server, "store_tests")
+    yield from _migrated(mariadb_server, f"store{uuid.uuid4().hex}")
 
 
 @pytest.fixture
