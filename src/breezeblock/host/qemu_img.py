@@ -18,6 +18,8 @@ from breezeblock.model.errors import ProgramFailed
 _MOVE = 7 * 86400.0
 #: Seconds for what changes a header or reads a map.
 _LOOK = 300.0
+#: Bytes that one read of a pull takes; the program has a buffer of that size.
+_PULL_STEP = 4 << 20
 _LOCKED = 'Failed to get "'
 
 
@@ -53,15 +55,39 @@ def commit(overlay: Path, mover: Mover) -> None:
     executor.run(["qemu-img", "commit", "-q", "-d", "-f", "qcow2", overlay], timeout=_MOVE, mover=mover)
 
 
-def rebase(image: Path, base: str | None, base_format: str, mover: Mover) -> None:
-    """Copy into the image whatever it shows and `base` does not, then make it stand on `base` (a name in the image's folder; None: on
-    nothing). What the image shows is the same at every moment; the header is switched last."""
+def pull_up(image: Path, depth: int, mover: Mover, *, zeros: bool) -> None:
+    """Copy into the image what it shows of the layer `depth` below it (with `zeros`: also where that layer says zero). What the image
+    shows is the same at every moment. Raises ProgramFailed unless, in the end, nothing is shown from that layer any more."""
+    wanted = [entry for entry in _shown(image, depth) if zeros or entry.data]
+    reads = [
+        f"read -q {at} {min(_PULL_STEP, entry.start + entry.length - at)}\n"
+        for entry in wanted
+        for at in range(entry.start, entry.start + entry.length, _PULL_STEP)
+    ]
+    # Copy-on-read: to read a range is to store it. The program flushes the image when it ends.
+    out = None
+    if reads:
+        stdin = "".join(reads).encode()
+        out = executor.run(["qemu-io", "-C", "-f", "qcow2", image], timeout=_MOVE, mover=mover, input=stdin)
+    left = [entry for entry in _shown(image, depth) if zeros or entry.data]
+    if left:
+        raise ProgramFailed(
+            f"qemu-io did not copy everything: {len(left)} of {len(wanted)} ranges are left",
+            stderr=executor.last_lines(out.text + out.stderr if out is not None else ""),
+        )
+
+
+def _shown(image: Path, depth: int) -> list[MapEntry]:
+    return [entry for entry in map_chain(image, "qcow2") if entry.depth == depth and entry.present]
+
+
+def stand_on(image: Path, base: str | None, base_format: str) -> None:
+    """Make the image stand on `base` (a name in the image's folder; None: on nothing): one write to its header, nothing else. The caller
+    has seen to it that the image shows the same either way, and that this is on stable storage: QEMU writes a header without flushing
+    the tables that it relies on, so the same program must not copy and switch."""
     below = ["-b", base, "-F", base_format] if base is not None else ["-b", ""]
     executor.run(
-        ["qemu-img", "rebase", "-q", "-f", "qcow2", *below, image],
-        timeout=_MOVE,
-        mover=mover,
-        cwd=image.parent,
+        ["qemu-img", "rebase", "-u", "-q", "-f", "qcow2", *below, image], timeout=_LOOK, cwd=image.parent
     )
 
 

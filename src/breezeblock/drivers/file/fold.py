@@ -7,8 +7,9 @@ A layer P without a name and with one child C is only there for C. P and C becom
   commit   C's bytes are written into P (qemu-img commit). C hides exactly those ranges of P, so nothing changes for C meanwhile. Then
            one rename puts P in C's place: names and children that refer to C find the same bytes there. Killed before the rename: C is
            untouched and P is what it was, where C does not hide it.
-  rebase   P's bytes are copied into C, where C has none (qemu-img rebase, safe mode), and C's header is made to point below P. Killed
-           before the header is written: C shows the same, from itself instead of from P. Then P is unlinked as unneeded.
+  rebase   P's bytes are copied into C, where C has none, by one program; then, when they are on stable storage, another makes C's
+           header point below P. Killed before that: C shows the same, from itself instead of from P. Then P is unlinked as unneeded.
+           (qemu-img rebase does both in one go, and writes the header before the tables: killed in between it loses P's bytes.)
 
 Both take QEMU's own locks on the images they write to, so that a fold of anything that an exporter holds open fails, harmlessly. The
 other way round, an exporter must not fail because of a fold: `give_way` (called when a volume or snapshot is handed out) notes the time
@@ -43,6 +44,8 @@ from breezeblock.model.reach import Live
 
 #: Seconds from handing a path out until whoever asked for it has opened it.
 HAND_OUT = 60.0
+#: A child that takes more than this many times its parent stays where it is: the parent's bytes come up.
+_MUCH = 4
 #: Seconds that a fold may take to notice that it must stop, before it is killed.
 _PATIENCE = 2.0
 
@@ -105,7 +108,7 @@ def _plan(layers: Layers, file: str) -> _Pair | None:
         return None  # never made here: volumes only grow
     if any(_marker(layers, near).exists() for near in (parent.file, child.file, parent.backing) if near):
         return None
-    commits = parent.format == "qcow2" and child.allocated <= parent.allocated * 4
+    commits = parent.format == "qcow2" and child.allocated <= parent.allocated * _MUCH
     mark, inode = _mark(layers.path(child.file)), layers.path(parent.file).stat().st_ino
     return _Pair(parent, child, parent.backing, mark, inode, commits)
 
@@ -132,7 +135,11 @@ def _move(layers: Layers, pair: _Pair, marker: int, ctx: Context) -> bool:
     with files.full_is_no_space(f"folding {pair.parent.file}", layers.folder.root):
         if not pair.commits:
             below = layers.reader.layer(pair.below) if pair.below else None
-            qemu_img.rebase(child, pair.below, below.format if below else "", mover)
+            qemu_img.pull_up(child, 1, mover, zeros=below is not None)
+            files.sync_file(child)
+            reach("file.fold.pulled")
+            check()
+            qemu_img.stand_on(child, pair.below, below.format if below else "")
             files.sync_file(child)
             reach("file.fold.rebased")
             layers.sweep([pair.parent.file], ctx)
