@@ -29,7 +29,7 @@ from breezeblock.model.errors import (
     NotThere,
 )
 from breezeblock.model.identity import Caller
-from breezeblock.model.observation import Observation
+from breezeblock.model.observation import Found, Observation
 from breezeblock.model.snapshot import Snapshot
 from breezeblock.model.status import SNAPSHOT_MOVES, VOLUME_MOVES
 from breezeblock.model.units import GiB
@@ -251,9 +251,18 @@ def _intent(work: Work) -> dict[str, Any]:
 def _observe(work: Work, intent: dict[str, Any]) -> Observation[Any]:
     driver = backend(work.ports, intent["backend_id"]).driver
     seen = driver.find(driver.name(intent["volume_id"], Kind.VOLUME))
-    return Observation(
-        seen.found, None if seen.value is None else msgspec.to_builtins(seen.value), seen.detail
-    )
+    if seen.found is Found.DONE and work.args["source_volid"]:
+        # the point in time that a clone of an attached volume was made from goes last: while it stands, `do` has not ended
+        point = driver.find(driver.name(intent["volume_id"], Kind.CHECKPOINT))
+        if point.found is not Found.NOT_DONE:
+            unseen = point.found is Found.UNKNOWN
+            return (
+                Observation.unknown(point.detail)
+                if unseen
+                else Observation.partial(detail="its checkpoint still stands")
+            )
+    value = None if seen.value is None else msgspec.to_builtins(seen.value)
+    return Observation(seen.found, value, seen.detail)
 
 
 def _allocate(work: Work, intent: dict[str, Any]) -> Any:
@@ -290,7 +299,8 @@ def _make(work: Work, driver: Any, spec: Spec, intent: dict[str, Any]) -> Object
         )
         origin = object_of(driver, volume.id, Kind.VOLUME, volume.object_json, volume.size * GiB)
         live = live_port(backend(work.ports, intent["backend_id"]), exported)
-        if not exported:
+        begun = driver.find(driver.name(spec.id, Kind.CHECKPOINT)).value is not None
+        if not exported and not begun:
             return driver.create(spec, origin, work.call)  # type: ignore[no-any-return]
         # held open: freeze a hidden point in time first, then the clone needs nobody's cooperation
         point = driver.checkpoint(origin, spec.id, live, work.call)
