@@ -39,7 +39,12 @@ class Served:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environ or {})},
             )
-        self._until_ready()
+        try:
+            self._until_ready()
+        except BaseException:
+            self.process.kill()
+            self.process.wait(10)
+            raise
         self.took = time.monotonic() - began
 
     def _until_ready(self) -> None:

@@ -174,6 +174,8 @@ class LinearFlow:
 
     def _turn_after(self, j: JournalTx, task: Task, error: Error) -> Outcome | None:
         described = error.describe() | {"task": task.name}
+        if isinstance(task, Change):
+            self._note(j, task, Step.FAILED)
         if self._past_pivot(including=task):
             self._note(j, task, Step.FAILED)
             self.work.error = described

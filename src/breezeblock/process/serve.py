@@ -290,7 +290,6 @@ class Service:
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop)
-        self.socket.listen(2048)  # from now on nobody is refused: who comes before the first accept waits for it
         self._announce(ready_file)
         await server.serve(sockets=[self.socket])
 
@@ -356,6 +355,7 @@ def _listen(host: str, port: int) -> socket.socket:
             remedy="Stop what uses it, or choose another with --listen HOST:PORT.",
         ) from error
     server.set_inheritable(False)
+    server.listen(2048)  # who read the endpoint before the first accept waits for it instead of being refused
     return server
 
 

@@ -3,7 +3,8 @@
 
     room      Change  scheduler  the volume's own pool must have room for the difference; reserve it
     grow      Effect  backend    pivot: the object grows (an attached one through the process that holds it)
-    tell      Effect  backend    whoever uses the export learns the new size; a failure here is a finding, not a failed extend
+    tell      Effect  backend    whoever uses the export learns the new size
+follow    Effect  host       the agent's device grows; a failure here or in tell is a finding, not a failed extend
     settle    Change             size and charge become the new ones
 
 The difference is charged when the request is accepted and folded in or taken back with the row. Nothing shrinks, so there is no undo
@@ -25,7 +26,7 @@ from breezeblock.model.units import GiB
 from breezeblock.model.volume import Volume
 from breezeblock.operations.placement import place, settle
 from breezeblock.operations.ports import Exported, backend, live_port, object_of
-from breezeblock.operations.submit import SCHEDULER, backend_queue, new_id, submit, volume_key
+from breezeblock.operations.submit import SCHEDULER, agent_queue, backend_queue, new_id, submit, volume_key
 from breezeblock.scheduler.request import PlacementRequest
 from breezeblock.store import attachments, messages, pools, quotas, types, volumes
 from breezeblock.store.transaction import Tx
@@ -81,6 +82,9 @@ def extend(tx: Tx, caller: Caller, volume_id: str, new_size: int, *, attached_al
         "extra_specs": kind.extra_specs,
         "attached": verb == "extend_attached",
     }
+    agent = next((a for a in volume.attachments if a.agent_host and a.connection_json), None)
+    if agent is not None:
+        args |= {"attachment_id": agent.id, "host_queue": agent_queue(str(agent.agent_host))}
     submit(
         tx,
         FLOW,
@@ -175,6 +179,24 @@ def _tell(work: Work, intent: Any) -> Any:
     return {"told": known.export.name}
 
 
+def _host_queue(work: Work) -> str | None:
+    return work.args.get("host_queue")
+
+
+def _follow(work: Work, intent: Any) -> Any:
+    if not work.args.get("attachment_id"):
+        return None
+    flat = dict(work.ports.read(lambda tx: attachments.get(tx, work.args["attachment_id"])).connection_info)
+    protocol = flat.pop("driver_volume_type", "")
+    try:
+        seen = work.ports.connector(protocol).extend_volume({"driver_volume_type": protocol, "data": flat})
+    except Error as error:
+        if error.transient:
+            raise
+        return {"finding": str(error)}
+    return {"size": seen}
+
+
 def _there(work: Work) -> tuple[Any, str]:
     id = work.args["volume_id"]
     return work.ports.read(lambda tx: (volumes.get(tx, id), attachments.export_of(tx, id)))  # type: ignore[no-any-return]
@@ -188,9 +210,10 @@ def _settle(tx: Tx, work: Work) -> None:
     if work.results["grow"] is not None:
         values["object"] = msgspec.json.encode(work.results["grow"]).decode()
     volumes.settle(tx, id, BY_ATTACHMENTS, **values)
-    told = work.results.get("tell") or {}
-    if "finding" in told:
-        messages.find_out(tx, id, work.operation, "export.not-resized", told["finding"])
+    for task, code in (("tell", "export.not-resized"), ("follow", "device.not-resized")):
+        told = work.results.get(task) or {}
+        if "finding" in told:
+            messages.find_out(tx, id, work.operation, code, told["finding"])
 
 
 def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
@@ -224,6 +247,7 @@ FLOW = Flow(
         Change("room", _room, revert=_no_room, queue=lambda work: SCHEDULER),
         Effect("grow", _grow, observe=_observe, queue=_queue),
         Effect("tell", _tell, queue=_queue),
+        Effect("follow", _follow, queue=_host_queue),
         Change("settle", _settle),
     ),
     pivot="grow",
