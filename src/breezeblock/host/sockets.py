@@ -30,20 +30,23 @@ class Client(msgspec.Struct, frozen=True):
 
 
 def unix_clients(path: str) -> Sequence[Client]:
-    """Processes whose connection to the listening socket at `path` was accepted."""
-    peers = [peer for name, state, peer in _unix_sockets() if name == path and state == _ESTABLISHED]
+    """Processes whose connection to the listening socket at `path` was accepted, and who have not closed it (no inode then)."""
+    found = [(peer, _owner(peer)) for peer in _peers(path)]
+    if not all(pid for _, pid in found):
+        still = set(_peers(path))  # an owner that cannot be seen may just have ended
+        found = [(peer, pid) for peer, pid in found if pid or peer in still]
     return [
-        Client(f"{comm(pid)} (pid {pid})" if pid else "a process of another user", pid)
-        for pid in map(_owner, peers)
+        Client(f"{comm(pid)} (pid {pid})" if pid else "a process of another user", pid) for _, pid in found
     ]
 
 
 def is_connected(path: str, pid: int) -> bool:
     """Whether the process `pid` is connected to the socket at `path`."""
-    peers = {
-        f"socket:[{peer}]" for name, state, peer in _unix_sockets() if name == path and state == _ESTABLISHED
-    }
-    return not peers.isdisjoint(open_files(pid))
+    return not {f"socket:[{peer}]" for peer in _peers(path)}.isdisjoint(open_files(pid))
+
+
+def _peers(path: str) -> Sequence[int]:
+    return [peer for name, state, peer in _unix_sockets() if name == path and state == _ESTABLISHED and peer]
 
 
 def tcp_clients(port: int) -> Sequence[Client]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from breezeblock.host import processes
+from breezeblock.host import processes, sockets
 from breezeblock.host.backing_chain import Layer
 from breezeblock.host.processes import ProcessRecord
 from breezeblock.host.qmp import Qmp, connected
@@ -29,6 +29,8 @@ PROGRAM = "qemu-storage-daemon"
 EXPORT = "volume"
 #: sockaddr_un holds 108 bytes with the closing zero.
 _SOCKET_PATH = 107
+#: Seconds in which a daemon has noticed that a client hung up.
+_PASSING = 2.0
 
 
 class UnixDoor(msgspec.Struct, frozen=True, kw_only=True, tag="unix"):
@@ -243,16 +245,27 @@ def _close_door(daemon: Daemon) -> None:
         exports = {export["id"] for export in qmp.execute("query-block-exports")}
         if EXPORT not in exports:
             return
-        try:
-            qmp.execute("block-export-del", {"id": EXPORT, "mode": "safe"})
-        except errors.ProgramFailed as refused:
-            raise errors.Busy(
-                "Somebody is connected to the export",
-                needed="no client",
-                had=refused.facts["description"],
-                remedy="Disconnect the volume on the host that uses it, then try again.",
-            ) from refused
+        # A client that has just gone is one for the daemon until it reads the end of the stream.
+        for passed in processes.ticks(_PASSING + 5.0):
+            try:
+                qmp.execute("block-export-del", {"id": EXPORT, "mode": "safe"})
+                break
+            except errors.ProgramFailed as refused:
+                if passed > _PASSING or _clients(daemon):
+                    raise errors.Busy(
+                        "Somebody is connected to the export",
+                        needed="no client",
+                        had=", ".join(_clients(daemon)) or refused.facts["description"],
+                        remedy="Disconnect the volume on the host that uses it, then try again.",
+                    ) from refused
         qmp.event("BLOCK_EXPORT_DELETED", lambda data: bool(data.get("id") == EXPORT), timeout=10.0)
+
+
+def _clients(daemon: Daemon) -> Sequence[str]:
+    door = daemon.door
+    if isinstance(door, UnixDoor):
+        return [client.name for client in sockets.unix_clients(door.path)]
+    return [client.name for client in sockets.tcp_clients(door.port)] if isinstance(door, TcpDoor) else []
 
 
 def stop(daemon: Daemon, *, polite: float = 10.0) -> None:
