@@ -12,15 +12,19 @@ from breezeblock.model.attachment import Attachment
 from breezeblock.model.errors import NotFound
 from breezeblock.model.paging import PageQuery
 from breezeblock.store.paging import paged
+from breezeblock.store.prepared import Prepared
 from breezeblock.store.schema import attachments
 from breezeblock.store.transaction import Tx
 
 _STORED = {"connector_json": "connector", "connection_json": "connection", "device_json": "device"}
 _COLUMNS = [attachments.c[_STORED.get(name, name)] for name in Attachment.__struct_fields__]
 _SELECT = select(*_COLUMNS)
-_OF_VOLUME = _SELECT.where(attachments.c.volume_id == bindparam("volume")).order_by(
-    attachments.c.created_at, attachments.c.id
+_OF_VOLUME = Prepared(
+    _SELECT.where(attachments.c.volume_id == bindparam("volume")).order_by(
+        attachments.c.created_at, attachments.c.id
+    )
 )
+_REMOVE_OF_VOLUME = Prepared(delete(attachments).where(attachments.c.volume_id == bindparam("volume")))
 COLUMNS: Mapping[str, ColumnElement[Any]] = {
     name: attachments.c[_STORED.get(name, name)] for name in Attachment.__struct_fields__
 } | {"instance_id": attachments.c.instance_uuid, "status": attachments.c.attach_status}
@@ -98,7 +102,7 @@ def remove(tx: Tx, id: str) -> None:
 
 
 def remove_of_volume(tx: Tx, volume_id: str) -> None:
-    tx.execute(delete(attachments).where(attachments.c.volume_id == volume_id))
+    tx.run(_REMOVE_OF_VOLUME, {"volume": volume_id})
 
 
 def export_of(tx: Tx, volume_id: str) -> str:

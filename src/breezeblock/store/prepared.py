@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, Dialect, Executable
+from sqlalchemy import Boolean, Dialect, Executable, Table, insert
 from sqlalchemy.sql.compiler import SQLCompiler
 
 #: A statement, or how to make it where dialects differ (upserts): dialect's name -> statement.
@@ -67,6 +67,12 @@ class Prepared:
             else tuple(i for i, column in enumerate(made._result_columns) if isinstance(column[3], Boolean))
         )
         return Text(made.string, _binder(names, fixed), numbers)
+
+
+def inserting(table: Table, *, without: Iterable[str] = ()) -> Prepared:
+    """INSERT of one row with every column; `without`: those that the database gives."""
+    left_out = set(without)
+    return Prepared(insert(table).inline(), columns=[c.name for c in table.columns if c.name not in left_out])
 
 
 def _binder(names: Sequence[str] | None, fixed: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Any]:

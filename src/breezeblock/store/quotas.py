@@ -4,13 +4,15 @@ check and charge one step. A charge changes only with the row it belongs to."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, literal, select, update
 
 from breezeblock.model.errors import OverQuota
+from breezeblock.store.prepared import Prepared, inserting
 from breezeblock.store.schema import charges, quota_classes, quotas, usages
-from breezeblock.store.sql import locked, upsert
+from breezeblock.store.sql import locked, locking, upsert
 from breezeblock.store.transaction import Tx
 
 #: the defaults of the contract; quota class "default" and a project's own limits override them. -1: unlimited.
@@ -29,12 +31,9 @@ ANY = "*"
 
 def limits(tx: Tx, project_id: str) -> dict[str, int]:
     """Every known key's limit; keys that nobody limited (per type) are absent, which means unlimited."""
-    classes = select(quota_classes.c.key, quota_classes.c.limit).where(quota_classes.c["class"] == "default")
-    found = dict(DEFAULTS) | {row.key: int(row.limit) for row in tx.rows(classes)}
-    own = {
-        row.key: int(row.limit)
-        for row in tx.rows(select(quotas.c.key, quotas.c.limit).where(quotas.c.project_id == project_id))
-    }
+    rows = tx.rows(_LIMITS, {"project": project_id})
+    found = dict(DEFAULTS) | {key: int(limit) for mine, key, limit in rows if not mine}
+    own = {key: int(limit) for mine, key, limit in rows if mine}
     if ANY in own:
         found = dict.fromkeys(found, own.pop(ANY))
     return found | own
@@ -102,8 +101,8 @@ def charge(
                 had=f"{limit - current[key]} left of {limit}",
                 key=key,
             )
-    tx.execute(
-        insert(charges),
+    tx.run_many(
+        _CHARGE,
         [
             {
                 "resource_id": resource_id,
@@ -120,19 +119,19 @@ def charge(
 
 def discharge(tx: Tx, resource_id: str, *, reason: str | None = None) -> None:
     """Take a resource's charges back (all of them, or those of one reason). Absent is fine."""
-    mine = charges.c.resource_id == resource_id
-    if reason is not None:
-        mine = and_(mine, charges.c.reason == reason)
     # locked: two that take the same charges back at once must not both subtract them
-    rows = tx.rows(locked(tx, select(charges.c.project_id, charges.c.key, charges.c.amount).where(mine)))
-    for project_id in sorted({row.project_id for row in rows}):
+    rows = [row for row in tx.rows(_CHARGES, {"resource": resource_id}) if reason is None or row[1] == reason]
+    for project_id in sorted({row[0] for row in rows}):
         amounts: dict[str, int] = {}
-        for row in rows:
-            if row.project_id == project_id:
-                amounts[row.key] = amounts.get(row.key, 0) + int(row.amount)
+        for owner, _, key, amount in rows:
+            if owner == project_id:
+                amounts[key] = amounts.get(key, 0) + int(amount)
         current = _lock(tx, project_id, amounts)
         _store(tx, project_id, {key: current[key] - amount for key, amount in amounts.items()})
-    tx.execute(delete(charges).where(mine))
+    if reason is None:
+        tx.run(_DISCHARGE, {"resource": resource_id})
+    else:
+        tx.run(_DISCHARGE_ONE, {"resource": resource_id, "why": reason})
 
 
 def fold(tx: Tx, resource_id: str, reason: str) -> None:
@@ -168,13 +167,8 @@ def recount(tx: Tx) -> list[tuple[str, str, int, int]]:
 def _lock(tx: Tx, project_id: str, keys: Mapping[str, int] | Sequence[str]) -> dict[str, int]:
     """The usage of keys, with their rows locked (made when absent) in one order."""
     names = sorted(keys)
-    query = locked(
-        tx,
-        select(usages.c.key, usages.c.amount)
-        .where(usages.c.project_id == project_id, usages.c.key.in_(names))
-        .order_by(usages.c.key),
-    )
-    found = {row.key: int(row.amount) for row in tx.rows(query)}
+    wanted = {"project": project_id, **{f"key{n}": name for n, name in enumerate(names)}}
+    found = {key: int(amount) for key, amount in tx.rows(_usages(len(names)), wanted)}
     absent = [name for name in names if name not in found]
     if absent:
         upsert(
@@ -185,17 +179,54 @@ def _lock(tx: Tx, project_id: str, keys: Mapping[str, int] | Sequence[str]) -> d
             keep=("amount",),
         )
         if tx.dialect != "sqlite":
-            found = {row.key: int(row.amount) for row in tx.rows(query)}
+            found = {key: int(amount) for key, amount in tx.rows(_usages(len(names)), wanted)}
     return {name: found.get(name, 0) for name in names}
 
 
 def _store(tx: Tx, project_id: str, amounts: Mapping[str, int]) -> None:
-    upsert(
-        tx,
-        usages,
-        ("project_id", "key"),
-        [{"project_id": project_id, "key": k, "amount": v} for k, v in sorted(amounts.items())],
+    """Of keys that `_lock` has made."""
+    tx.run_many(
+        _USE, [{"project": project_id, "name": key, "now": amount} for key, amount in sorted(amounts.items())]
     )
+
+
+@functools.cache
+def _usages(number: int) -> Prepared:
+    """The rows of so many keys, locked."""
+    return locking(
+        select(usages.c.key, usages.c.amount)
+        .where(
+            usages.c.project_id == bindparam("project"),
+            usages.c.key.in_([bindparam(f"key{n}") for n in range(number)]),
+        )
+        .order_by(usages.c.key)
+    )
+
+
+_LIMITS = Prepared(
+    select(literal(0).label("mine"), quota_classes.c.key, quota_classes.c.limit)
+    .where(quota_classes.c["class"] == "default")
+    .union_all(
+        select(literal(1), quotas.c.key, quotas.c.limit).where(quotas.c.project_id == bindparam("project"))
+    )
+)
+_CHARGE = inserting(charges)
+_CHARGES = locking(
+    select(charges.c.project_id, charges.c.reason, charges.c.key, charges.c.amount).where(
+        charges.c.resource_id == bindparam("resource")
+    )
+)
+_DISCHARGE = Prepared(delete(charges).where(charges.c.resource_id == bindparam("resource")))
+_DISCHARGE_ONE = Prepared(
+    delete(charges).where(
+        charges.c.resource_id == bindparam("resource"), charges.c.reason == bindparam("why")
+    )
+)
+_USE = Prepared(
+    update(usages)
+    .where(usages.c.project_id == bindparam("project"), usages.c.key == bindparam("name"))
+    .values(amount=bindparam("now"))
+)
 
 
 def _over(key: str, amount: int, current: int, limit: int) -> str:

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, Text, cast, func, select
+from sqlalchemy import ColumnElement, Executable, Select, Table, Text, cast, func, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+from breezeblock.store.prepared import Prepared
 from breezeblock.store.transaction import Tx
 
 #: characters that JSON text holds escaped.
@@ -20,30 +22,43 @@ def upsert(
     tx: Tx, table: Table, keys: Sequence[str], rows: Sequence[Mapping[str, Any]], *, keep: Sequence[str] = ()
 ) -> None:
     """Insert rows, or replace the other columns (but those in `keep`) of the ones whose keys are there."""
-    if not rows:
-        return
-    changed = [name for name in rows[0] if name not in keys and name not in keep]
-    if tx.dialect in ("mysql", "mariadb"):
-        insert = mysql.insert(table)
-        kept = {name: insert.inserted[name] for name in changed} or {keys[0]: table.c[keys[0]]}
-        tx.execute(insert.on_duplicate_key_update(kept), list(rows))
-        return
-    make = postgresql.insert if tx.dialect == "postgresql" else sqlite.insert
-    statement = make(table)
-    if not changed:
-        tx.execute(statement.on_conflict_do_nothing(index_elements=list(keys)), list(rows))
-        return
-    tx.execute(
-        statement.on_conflict_do_update(
+    if rows:
+        statement = _upserting(table, tuple(keys), tuple(rows[0]), tuple(keep))
+        if len(rows) == 1:
+            tx.run(statement, rows[0])
+        else:
+            tx.run_many(statement, rows)
+
+
+@functools.cache
+def _upserting(
+    table: Table, keys: tuple[str, ...], columns: tuple[str, ...], keep: tuple[str, ...]
+) -> Prepared:
+    changed = [name for name in columns if name not in keys and name not in keep]
+
+    def made(dialect: str) -> Executable:
+        if dialect in ("mysql", "mariadb"):
+            replacing = mysql.insert(table)
+            kept = {name: replacing.inserted[name] for name in changed} or {keys[0]: table.c[keys[0]]}
+            return replacing.on_duplicate_key_update(kept)
+        statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+        if not changed:
+            return statement.on_conflict_do_nothing(index_elements=list(keys))
+        return statement.on_conflict_do_update(
             index_elements=list(keys), set_={name: statement.excluded[name] for name in changed}
-        ),
-        list(rows),
-    )
+        )
+
+    return Prepared(made, columns=columns)
 
 
 def locked(tx: Tx, query: Select[Any], *, skip: bool = False) -> Select[Any]:
     """FOR UPDATE where rows have locks; SQLite's one writer needs none."""
     return query if tx.dialect == "sqlite" else query.with_for_update(skip_locked=skip)
+
+
+def locking(query: Select[Any], *, skip: bool = False) -> Prepared:
+    """The same, prepared."""
+    return Prepared(lambda dialect: query if dialect == "sqlite" else query.with_for_update(skip_locked=skip))
 
 
 def contains(tx: Tx, column: ColumnElement[Any], part: str) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, String, bindparam, delete, exists, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from breezeblock.model.errors import BadRequest, Conflict, NotFound
@@ -17,6 +17,7 @@ from breezeblock.model.paging import PageQuery
 from breezeblock.model.volume_type import DEFAULT_TYPE, VolumeType
 from breezeblock.store import volumes as volume_rows
 from breezeblock.store.paging import paged
+from breezeblock.store.prepared import Prepared
 from breezeblock.store.schema import volume_type_access, volume_types
 from breezeblock.store.sql import locked
 from breezeblock.store.transaction import Tx
@@ -31,25 +32,38 @@ COLUMNS: Mapping[str, ColumnElement[Any]] = {
 
 def visible(caller: Caller | None) -> list[ColumnElement[bool]]:
     """Public types and those the project was given access to; administrators see all."""
-    if caller is None or caller.is_admin:
-        return []
+    return [] if caller is None or caller.is_admin else [_visible_to(literal(caller.project_id))]
+
+
+def _visible_to(project: ColumnElement[str]) -> ColumnElement[bool]:
     granted = exists(
         select(volume_type_access.c.project_id).where(
             volume_type_access.c.volume_type_id == volume_types.c.id,
-            volume_type_access.c.project_id == caller.project_id,
+            volume_type_access.c.project_id == project,
         )
     )
-    return [or_(volume_types.c.is_public.is_(True), granted)]
+    return or_(volume_types.c.is_public.is_(True), granted)
+
+
+def _named(*more: ColumnElement[bool]) -> Prepared:
+    """By id, else by name."""
+    wanted = bindparam("wanted", type_=String)
+    return Prepared(
+        _SELECT.where(or_(volume_types.c.id == wanted, volume_types.c.name == wanted), *more)
+        .order_by((volume_types.c.id == wanted).desc())
+        .limit(1)
+    )
+
+
+_GET, _GET_VISIBLE = _named(), _named(_visible_to(bindparam("project", type_=String)))
 
 
 def get(tx: Tx, id_or_name: str, caller: Caller | None = None) -> VolumeType:
     """By id, else by name. Raises NotFound, also for a private type of others."""
-    row = tx.row(
-        _SELECT.where(
-            or_(volume_types.c.id == id_or_name, volume_types.c.name == id_or_name), *visible(caller)
-        )
-        .order_by((volume_types.c.id == id_or_name).desc())
-        .limit(1)
+    row = (
+        tx.row(_GET, {"wanted": id_or_name})
+        if caller is None or caller.is_admin
+        else tx.row(_GET_VISIBLE, {"wanted": id_or_name, "project": caller.project_id})
     )
     if row is None:
         raise NotFound(f"Volume type {id_or_name} could not be found")

@@ -4,6 +4,7 @@ verb of model.status (begin/settle) or by reset."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
     not_,
     or_,
     select,
@@ -30,8 +30,9 @@ from breezeblock.model.paging import PageQuery
 from breezeblock.model.volume import Volume
 from breezeblock.store import attachments as attachment_rows
 from breezeblock.store.paging import filtered, paged
+from breezeblock.store.prepared import Prepared, inserting
 from breezeblock.store.schema import attachments, backends, snapshots, volume_types, volumes
-from breezeblock.store.sql import locked
+from breezeblock.store.sql import locked, locking
 from breezeblock.store.transaction import Tx
 
 _HOST = (backends.c.host + "@" + backends.c.name + "#" + volumes.c.pool).label("host")
@@ -52,7 +53,10 @@ _FROM = volumes.outerjoin(volume_types, volume_types.c.id == volumes.c.volume_ty
     backends, backends.c.id == volumes.c.backend_id
 )
 _SELECT = select(*_COLUMNS).select_from(_FROM)
-_GET = _SELECT.where(volumes.c.id == bindparam("wanted"))
+_GET = Prepared(_SELECT.where(volumes.c.id == bindparam("wanted")))
+_LOCK = locking(select(volumes.c.id).where(volumes.c.id == bindparam("wanted")))
+_INSERT = inserting(volumes)
+_REMOVE = Prepared(delete(volumes).where(volumes.c.id == bindparam("wanted")))
 #: what filters and sort keys may name.
 COLUMNS: Mapping[str, ColumnElement[Any]] = {
     name: _RENAMED[name] if name in _RENAMED else volumes.c[name]
@@ -80,7 +84,7 @@ def get(tx: Tx, id: str, project_id: str | None = None) -> Volume:
 def lock(tx: Tx, id: str, project_id: str | None = None) -> Volume:
     """As get, and nobody else changes the row until this transaction ends."""
     if tx.dialect != "sqlite":
-        tx.row(locked(tx, select(volumes.c.id).where(volumes.c.id == id)))
+        tx.row(_LOCK, {"wanted": id})
     return get(tx, id, project_id)
 
 
@@ -114,8 +118,8 @@ def summary(tx: Tx, project_id: str | None) -> tuple[int, int, dict[str, list[st
 
 def create(tx: Tx, values: Mapping[str, Any]) -> None:
     """Insert a row. Columns not given take their resting value."""
-    tx.execute(
-        insert(volumes),
+    tx.run(
+        _INSERT,
         {
             "name": None,
             "description": None,
@@ -275,8 +279,8 @@ def no_attachments() -> ColumnElement[bool]:
 
 def remove(tx: Tx, id: str) -> None:
     """Attachments that nobody uses go with it; a snapshot row left makes the database refuse."""
-    tx.execute(delete(attachments).where(attachments.c.volume_id == id))
-    tx.execute(delete(volumes).where(volumes.c.id == id))
+    attachment_rows.remove_of_volume(tx, id)
+    tx.run(_REMOVE, {"wanted": id})
 
 
 def set_metadata(
@@ -312,13 +316,24 @@ def on_pool(tx: Tx, backend_id: str, pool: str) -> tuple[int, int]:
 
 
 def _update(tx: Tx, id: str, values: Mapping[str, Any]) -> None:
-    done = tx.execute(
-        update(volumes)
-        .where(volumes.c.id == id)
-        .values(updated_at=tx.now, version=volumes.c.version + 1, **values)
-    )
-    if done.rowcount != 1:
+    values = {"updated_at": tx.now, **values}
+    if any(isinstance(value, ColumnElement) for value in values.values()):
+        met = tx.execute(
+            update(volumes).where(volumes.c.id == id).values(version=volumes.c.version + 1, **values)
+        ).rowcount
+    else:
+        met = tx.run(_setting(tuple(values)), {**values, "wanted": id})
+    if met != 1:
         raise NotFound(f"Volume {id} could not be found")
+
+
+@functools.cache
+def _setting(names: tuple[str, ...]) -> Prepared:
+    """UPDATE of these columns of one row."""
+    return Prepared(
+        update(volumes).where(volumes.c.id == bindparam("wanted")).values(version=volumes.c.version + 1),
+        columns=names,
+    )
 
 
 def _visible(hide_migration_targets: bool) -> list[ColumnElement[bool]]:
