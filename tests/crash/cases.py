@@ -80,6 +80,17 @@ def a_connected_volume(world: World) -> Facts:
     return facts | {"attachment": world.api.create_attachment(facts["volume"], CONNECTOR)["id"]}
 
 
+def a_debt(world: World) -> Facts:
+    """An attach that failed and whose export could not be taken back then."""
+    facts = a_volume(world)
+    faults = [{"on": "connector", "verb": "connect", **FULL}, {"on": "target", "verb": "unexport", **FULL}]
+    with world.failing(faults):
+        world.api.attach(facts["volume"])
+        assert world.api.finished()["state"] == "failed"
+    assert world.truth.rows().left["debts"] == 1
+    return facts
+
+
 # -- expectations ------------------------------------------------------------------------------------------------------
 
 
@@ -196,6 +207,15 @@ def attached(world: World, facts: Facts) -> None:
     _source_is_whole(world, facts)
 
 
+# -- acts that are no request ------------------------------------------------------------------------------------------
+
+
+def lose_the_device(world: World, facts: Facts) -> None:
+    """Somebody ends the way from the export to the device; the agent sees it at its next look."""
+    world.truth.break_devices()
+    world.round("look")
+
+
 # -- the cases ---------------------------------------------------------------------------------------------------------
 
 
@@ -288,6 +308,9 @@ CASES: list[Case] = [
     ),
     Case("attach", "host.attach", a_volume, lambda w, f: w.api.attach(_on(f)), attached),
     Case("detach", "host.detach", an_attached_volume, lambda w, f: w.api.detach(_on(f)), detached),
+    Case("reconnect", "host.reconnect", an_attached_volume, lose_the_device, attached),
+    Case("pay a debt", "debt.pay", a_debt, lambda w, f: w.round("watch"), detached),
+    Case("tidy", "backend.tidy", a_volume, lambda w, f: w.round("tidy"), _source_is_whole),
     # -- what fails, and is undone or ends in its error status
     Case(
         "create that fails",

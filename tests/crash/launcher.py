@@ -35,6 +35,8 @@ from tests.crash.connector import FaultyConnector  # noqa: E402
 
 #: (where, wrapper) of everything that can fail on demand in this service.
 FAULTY: dict[str, list[Any]] = {"driver": [], "target": [], "connector": []}
+#: what comes round in this service.
+ROUNDS: list[Any] = []
 #: faults that a start begins with.
 PLANNED: list[dict[str, Any]] = []
 
@@ -60,13 +62,16 @@ def _plan(one: dict[str, Any], where: str, wrapper: Any) -> None:
 
 
 def compose() -> None:
-    """Put the faulty wrappers where the composition root makes the real things."""
+    """Put the faulty wrappers where the composition root makes the real things, and keep hold of what comes round."""
     put: Any = backends
     driver, local, nbd, connectors = put.FileDriver, put.LocalTarget, put.NbdTarget, factory.connectors
     made = driver_faults.FaultyDriver
     put.FileDriver = lambda *a, **k: _around("driver", made, driver(*a, **k))
     put.LocalTarget = lambda *a, **k: _around("target", target_faults.FaultyTarget, local(*a, **k))
     put.NbdTarget = lambda *a, **k: _around("target", target_faults.FaultyTarget, nbd(*a, **k))
+    put = sys.modules["breezeblock.process.serve"]
+    periodic = put.Periodic
+    put.Periodic = lambda *a, **k: ROUNDS.append(periodic(*a, **k)) or ROUNDS[-1]
     put = factory
     put.connectors = lambda *a, **k: [
         _around("connector", FaultyConnector, one) for one in connectors(*a, **k)
@@ -81,6 +86,8 @@ def obey(order: dict[str, Any]) -> dict[str, Any]:
         for where, wrappers in FAULTY.items():
             for wrapper in wrappers:
                 _plan(one, where, wrapper)
+    if "round" in order:  # "look", "watch", "tidy", "report": now, not at its next turn
+        getattr(ROUNDS[0], f"_{order['round']}")()
     if order.get("mend"):
         for wrappers in FAULTY.values():
             for wrapper in wrappers:

@@ -24,7 +24,6 @@ ELSEWHERE = {
     "file.adopt.": "taking files in is no verb of the API yet: tests/drivers/test_file_crashes.py",
     "file.copy.": "copies are made of sources with very many layers: tests/drivers/test_file_crashes.py",
     "file.fold.rebased": "the dearer way to fold wants much data: tests/drivers/test_file_crashes.py",
-    "host.reconnect:": "waits for the agent's look: tests/crash/test_exporters.py",
 }
 
 

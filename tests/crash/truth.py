@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -180,9 +182,20 @@ class Truth:
     def _nbd_exports(self) -> list[str]:
         return sorted(path.parent.name for path in self._run.glob("exports/volume-*/export.json"))
 
+    def break_devices(self) -> None:
+        """The one thing here that changes anything: end what makes devices of exports, as an accident would."""
+        for pid, name in self._processes():
+            if name == "nbdfuse":
+                os.kill(pid, signal.SIGKILL)
+        for device, file in self.loops().items():
+            if not file.startswith(f"{self._data}/"):  # a file of the backend: its device just goes
+                subprocess.run(["losetup", "-d", device], check=True, timeout=30)
+
     def programs(self) -> Counter[str]:
         """The programs that this service started and that still run, by name."""
-        found: Counter[str] = Counter()
+        return Counter(name for _, name in self._processes())
+
+    def _processes(self) -> Iterator[tuple[int, str]]:
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 with contextlib.suppress(OSError):
@@ -192,8 +205,7 @@ class Truth:
                     place = os.fsencode(f"{os.readlink(entry / 'cwd')}/")
                     told = b"\0".join([*words, place]).decode(errors="replace")
                     if int(entry.name) != os.getpid() and any(mark in told for mark in self._marks):
-                        found[Path(os.fsdecode(words[0])).name] += 1
-        return found
+                        yield int(entry.name), Path(os.fsdecode(words[0])).name
 
     def loops(self) -> dict[str, str]:
         """Device -> backing file, of this service."""

@@ -81,6 +81,13 @@ class World:
                 raise
         return True
 
+    def round(self, name: str) -> None:
+        """What comes round ("look", "watch", "tidy", "report"), now."""
+        try:
+            self.service.tell(round=name)
+        except (OSError, ValueError) as error:
+            raise Gone(str(error)) from error
+
     def recover(self, arm: str = "", nth: int = 1) -> bool:
         """Start again; armed: True when it died once more."""
         self.service.start(arm, nth, self.faults)
