@@ -140,7 +140,12 @@ def test_a_cancelled_copy_leaves_nothing(driver: FileDriver, elsewhere: Path, tm
     [
         ["-b", "/etc/passwd", "-F", "raw", "-u"],
         ["-o", "data_file=data.raw,data_file_raw=on"],
-        ["--object", "secret,id=s,data=12345678", "-o", "encrypt.format=luks,encrypt.key-secret=s"],
+        [
+            "--object",
+            "secret,id=s,data=12345678",
+            "-o",
+            "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
+        ],
     ],
     ids=["backing file", "data file", "encrypted"],
 )

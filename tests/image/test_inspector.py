@@ -68,7 +68,12 @@ def test_a_qcow2_image_that_stands_alone_is_taken(tmp_path: Path, options: list[
         (["-o", "data_file=other.raw"], "another file"),
         (["-o", "data_file=other.raw,data_file_raw=on"], "another file"),
         (
-            ["--object", "secret,id=s,data=1234", "-o", "encrypt.format=luks,encrypt.key-secret=s"],
+            [
+                "--object",
+                "secret,id=s,data=1234",
+                "-o",
+                "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
+            ],
             "encrypted",
         ),
     ],

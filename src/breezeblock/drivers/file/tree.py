@@ -89,7 +89,7 @@ class TreeReader:
 
     def layer(self, file: str) -> Layer:
         """One layer, from its header. FileNotFoundError when it is gone."""
-        stat = (self._folder.layers / file).stat()
+        stat = os.stat(f"{self._folder.layers}/{file}")
         key = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         with self._lock:
             seen = self._seen.get(file)
@@ -127,11 +127,11 @@ class TreeReader:
         for kind in Kind:
             for entry in os.scandir(self._folder.names(kind)):
                 try:
-                    target = Path(os.readlink(entry.path)).name
+                    target = os.readlink(entry.path).rpartition("/")[2]
                 except FileNotFoundError:
                     continue
-                while kind is Kind.VOLUME and successor(target) in layers:
-                    target = successor(target)
+                while kind is Kind.VOLUME and (overlay := successor(target)) in layers:
+                    target = overlay
                 names[entry.name] = target
         return _tree(layers, names, unreadable)
 
