@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Waiting for the operation behind a call whose answer is the operation's result (a connection). Past the deadline the answer is 504 and
-names the operation, which goes on; a failed operation becomes the error that it ended with. Must never retry."""
+names the operation, which then undoes unless another request has joined it; a failed operation becomes the error that it ended with. Must
+never retry."""
 
 from __future__ import annotations
 
@@ -20,12 +21,13 @@ async def wait(call: Call, operation_id: str | None, *, seconds: float | None = 
     most = call.services.facts.connect_seconds if seconds is None else seconds
     ended = await call.services.wait(operation_id, most)
     if ended is None or not ended.ended:
+        await call.services.abandon(call.caller, operation_id)
         state = "unknown" if ended is None else ended.state
         raise TimedOut(
             f"Operation {operation_id} has not ended",
             needed=f"an end within {most:g} s",
             had=f"state {state}",
-            remedy="It goes on; the same request again joins it. See 'breezeblock operation show'.",
+            remedy="It is taken back unless another request waits for it. See 'breezeblock operation show', then try again.",
             operation=operation_id,
         )
     if ended.state != "succeeded":

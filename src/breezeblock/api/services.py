@@ -39,6 +39,10 @@ async def _nobody_waits(operation_id: str, seconds: float) -> Operation | None:
     return None
 
 
+async def _nothing_to_abandon(caller: Caller, operation_id: str) -> None:
+    return None
+
+
 async def _no_status() -> Mapping[str, Any]:
     return {}
 
@@ -56,6 +60,8 @@ class Services:
     wait: Callable[[str, float], Awaitable[Operation | None]] = _nobody_waits
     changed: Callable[[str, float], Awaitable[Operation | None]] = _nobody_waits
     cancel: Callable[[Caller, str], Awaitable[Operation]] | None = None
+    #: nobody waits for this operation any more: it undoes, unless another request has joined it or it is past its pivot.
+    abandon: Callable[[Caller, str], Awaitable[None]] = _nothing_to_abandon
     status: Callable[[], Awaitable[Mapping[str, Any]]] = _no_status
     #: False once the process stops: new work is refused with 503.
     accepting: Callable[[], bool] = lambda: True

@@ -42,6 +42,11 @@ class InProcessBell:
 
     # -- coroutines ------------------------------------------------------------------------------------------------
 
+    def awaited(self, name: str) -> bool:
+        """Does a coroutine listen for this name now?"""
+        with self._lock:
+            return bool(self._waiters.get(name))
+
     @contextmanager
     def listening(self, name: str) -> Iterator[Callable[[float], Awaitable[bool]]]:
         """From now on a ring of the name is not missed: look at the truth inside, then await the given function (seconds -> heard?)."""

@@ -250,6 +250,7 @@ class Service:
                 wait=waiting.ended,
                 changed=waiting.changed,
                 cancel=waiting.cancel,
+                abandon=waiting.abandon,
                 status=status.read,
                 accepting=lambda: not self.stopping.is_set(),
             )

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
 from breezeblock.bus.inprocess import InProcessBell
-from breezeblock.model.errors import Cancelled, Conflict
+from breezeblock.model.errors import Cancelled, Conflict, Refused
 from breezeblock.model.identity import Caller
 from breezeblock.model.operation import Operation
 from breezeblock.store import history, operations
@@ -44,6 +45,12 @@ class Waiting:
                 if enough(now, first) or left <= 0:
                     return now
                 await heard(min(left, LOOK_AGAIN))
+
+    async def abandon(self, caller: Caller, id: str) -> None:
+        """A waiting request gave up. Unless another one of this process waits too, the operation is cancelled, if it still can be."""
+        if not self._bell.awaited(f"operation/{id}"):
+            with contextlib.suppress(Refused, Cancelled):
+                await self.cancel(caller, id)
 
     async def cancel(self, caller: Caller, id: str) -> Operation:
         """Ask for a cancel. Raises NotFound, Conflict (it has ended), Cancelled (409, past the pivot: names the task)."""
