@@ -28,6 +28,9 @@ class StoreClaims:
 
     def claim(self, lane: int, limit: int) -> list[tuple[Claimed, StoreJournal]]:
         queues = list(self._queues())
+        # a look first: most bells ring for the other lane, or for work that is already taken
+        if lane not in self._store.read_sync(lambda tx: rows.free_lanes(tx, queues)):
+            return []
         found = self._store.write_sync(
             lambda tx: rows.claim(tx, self._owner, queues, lane, limit, self._lease_us)
         )

@@ -4,38 +4,50 @@ document, so that the tables the engine claims from stay small."""
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, delete, false, insert, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, delete, false, or_, select
 
 from breezeblock.model.errors import NotFound
 from breezeblock.model.operation import Operation, OperationProgress, TimelineEntry
 from breezeblock.store import keys
+from breezeblock.store.prepared import Prepared, inserting
 from breezeblock.store.schema import history, journal, operations, processes
 from breezeblock.store.transaction import Tx
+
+#: Rows of the tables, by name.
+_Row: Any = namedtuple("_Row", operations.columns.keys())  # type: ignore[misc]
+_Entry: Any = namedtuple("_Entry", journal.columns.keys())  # type: ignore[misc]
+
+_OPERATION = Prepared(select(operations).where(operations.c.id == bindparam("wanted")))
+_JOURNAL = Prepared(
+    select(journal)
+    .where(journal.c.operation_id == bindparam("wanted"))
+    .order_by(journal.c.round, journal.c.started_at, journal.c.updated_at)
+)
+_KEEP = inserting(history)
+_FORGET_JOURNAL = Prepared(delete(journal).where(journal.c.operation_id == bindparam("wanted")))
+_FORGET = Prepared(delete(operations).where(operations.c.id == bindparam("wanted")))
 
 _decode_operation = msgspec.json.Decoder(Operation).decode
 
 
 def finish(tx: Tx, id: str, state: str, error: dict[str, Any] | None) -> None:
     """Move an operation into history. The caller releases its keys."""
-    row = tx.row(select(operations).where(operations.c.id == id))
-    if row is None:
+    found = tx.row(_OPERATION, {"wanted": id})
+    if found is None:
         return
+    row = _Row(*found)
+    document = _described(row, state, _timeline(tx, id), held_by=None, waits_for=None)
     document = msgspec.structs.replace(
-        _operation(tx, row, timeline=True),
-        state=state,
-        error=error,
-        finished_at=tx.now,
-        held_by=None,
-        waits_for=None,
-        task=None if state == "succeeded" else row.task or None,
+        document, error=error, finished_at=tx.now, task=None if state == "succeeded" else document.task
     )
-    tx.execute(
-        insert(history),
+    tx.run(
+        _KEEP,
         {
             "id": id,
             "kind": row.kind,
@@ -46,8 +58,8 @@ def finish(tx: Tx, id: str, state: str, error: dict[str, Any] | None) -> None:
             "finished_at": tx.now,
         },
     )
-    tx.execute(delete(journal).where(journal.c.operation_id == id))
-    tx.execute(delete(operations).where(operations.c.id == id))
+    tx.run(_FORGET_JOURNAL, {"wanted": id})
+    tx.run(_FORGET, {"wanted": id})
 
 
 def get(tx: Tx, id: str, project_id: str | None) -> Operation:
@@ -198,7 +210,18 @@ def _operation(tx: Tx, row: Any, *, timeline: bool) -> Operation:
         waits_for = (
             "; ".join(f"{key} (operation {other})" for key, other in keys.blockers(tx, row.id)) or None
         )
-    error = msgspec.json.decode(row.error) if row.error else None
+    return _described(
+        row,
+        state,
+        _timeline(tx, row.id) if timeline else [],
+        held_by=_holder(tx, row.lease_owner) if state == "running" else None,
+        waits_for=waits_for,
+    )
+
+
+def _described(
+    row: Any, state: str, timeline: Sequence[TimelineEntry], *, held_by: str | None, waits_for: str | None
+) -> Operation:
     return Operation(
         id=row.id,
         kind=row.kind,
@@ -215,13 +238,13 @@ def _operation(tx: Tx, row: Any, *, timeline: bool) -> Operation:
         attempt=row.attempt,
         round=row.round,
         progress=OperationProgress(row.progress_done, row.progress_total) if row.progress_total else None,
-        error=error,
+        error=msgspec.json.decode(row.error) if row.error else None,
         failures=msgspec.json.decode(row.failures),
         created_at=row.created_at,
         started_at=row.started_at,
-        held_by=_holder(tx, row.lease_owner) if state == "running" else None,
+        held_by=held_by,
         waits_for=waits_for,
-        timeline=_timeline(tx, row.id) if timeline else [],
+        timeline=timeline,
     )
 
 
@@ -231,11 +254,7 @@ def _holder(tx: Tx, owner: str | None) -> str | None:
 
 
 def _timeline(tx: Tx, id: str) -> Sequence[TimelineEntry]:
-    rows = tx.rows(
-        select(journal)
-        .where(journal.c.operation_id == id)
-        .order_by(journal.c.round, journal.c.started_at, journal.c.updated_at)
-    )
+    rows = [_Entry(*row) for row in tx.rows(_JOURNAL, {"wanted": id})]
     return [
         TimelineEntry(
             task=r.task,

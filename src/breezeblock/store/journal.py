@@ -4,6 +4,7 @@ owner and fence token must be its own): a newer owner, a reset or a finished row
 
 from __future__ import annotations
 
+import functools
 import threading
 import uuid
 from collections.abc import Callable
@@ -11,16 +12,17 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from breezeblock.flow.journal import Entry, JournalTx, Owed, Progress
 from breezeblock.model.errors import Fenced
 from breezeblock.store import history, keys
 from breezeblock.store.database import Store
 from breezeblock.store.operations import Claimed
+from breezeblock.store.prepared import Prepared
 from breezeblock.store.schema import debts, operations
 from breezeblock.store.schema import journal as journal_table
-from breezeblock.store.sql import locked, upsert
+from breezeblock.store.sql import locking, upsert
 from breezeblock.store.transaction import Tx
 
 T = TypeVar("T")
@@ -67,19 +69,12 @@ class _StoreJournalTx:
         self._finish: tuple[str, dict[str, Any] | None] | None = None
 
     def prove(self) -> None:
-        row = self.tx.row(
-            locked(
-                self.tx,
-                select(operations.c.fence).where(
-                    operations.c.id == self._op.id, operations.c.lease_owner == self._op.owner
-                ),
-            )
-        )
-        if row is None or row.fence != self._op.fence:
+        row = self.tx.row(_PROVE, {"wanted": self._op.id, "me": self._op.owner})
+        if row is None or row[0] != self._op.fence:
             raise Fenced(
                 f"operation {self._op.id} has a newer owner",
                 needed=f"fence token {self._op.fence}",
-                had="no such lease" if row is None else f"token {row.fence}",
+                had="no such lease" if row is None else f"token {row[0]}",
             )
 
     def part(self) -> AbstractContextManager[object]:
@@ -174,4 +169,17 @@ class _StoreJournalTx:
             keys.release(self.tx, self._op.id)
             self.tx.ring(f"operation/{self._op.id}")
         elif self._values:
-            self.tx.execute(update(operations).where(operations.c.id == self._op.id).values(**self._values))
+            self.tx.run(_setting(tuple(self._values)), {**self._values, "wanted": self._op.id})
+
+
+_PROVE = locking(
+    select(operations.c.fence).where(
+        operations.c.id == bindparam("wanted"), operations.c.lease_owner == bindparam("me")
+    )
+)
+
+
+@functools.cache
+def _setting(names: tuple[str, ...]) -> Prepared:
+    """UPDATE of these columns of one operation."""
+    return Prepared(update(operations).where(operations.c.id == bindparam("wanted")), columns=names)

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import and_, delete, exists, insert, or_, select, update
+from sqlalchemy import Select, bindparam, delete, exists, or_, select, update
 
+from breezeblock.store.prepared import Prepared, inserting
 from breezeblock.store.schema import counters, operation_keys, operations
 from breezeblock.store.sql import locked
 from breezeblock.store.transaction import Tx
@@ -30,8 +32,8 @@ def declare(tx: Tx, operation_id: str, seq: int, keys: Mapping[str, bool]) -> bo
     if not keys:
         return True
     _pass_gates(tx, keys)
-    tx.execute(
-        insert(operation_keys),
+    tx.run_many(
+        _DECLARE,
         [
             {"operation_id": operation_id, "key": key, "exclusive": exclusive, "granted": False, "seq": seq}
             for key, exclusive in sorted(keys.items())
@@ -42,10 +44,7 @@ def declare(tx: Tx, operation_id: str, seq: int, keys: Mapping[str, bool]) -> bo
 
 def release(tx: Tx, operation_id: str) -> None:
     """Take the operation's keys back and let the oldest waiters that now can, go on."""
-    mine = [
-        row.key
-        for row in tx.rows(select(operation_keys.c.key).where(operation_keys.c.operation_id == operation_id))
-    ]
+    mine = [row[0] for row in tx.rows(_KEYS, {"wanted": operation_id})]
     if not mine:
         return
     wanted = set(mine) | set(_wanted_by_waiters(tx, mine))
@@ -54,7 +53,7 @@ def release(tx: Tx, operation_id: str) -> None:
         late = set(_wanted_by_waiters(tx, mine)) - wanted
         if late:
             _pass_gates(tx, late)
-    tx.execute(delete(operation_keys).where(operation_keys.c.operation_id == operation_id))
+    tx.run(_RELEASE, {"wanted": operation_id})
     waiting = tx.rows(
         select(operation_keys.c.operation_id, operation_keys.c.seq)
         .where(operation_keys.c.key.in_(mine), operation_keys.c.granted.is_(False))
@@ -71,13 +70,8 @@ def release(tx: Tx, operation_id: str) -> None:
 
 def pinned_by(tx: Tx, key: str) -> str | None:
     """The oldest operation that pins the object ("volume/<id>" or "snapshot/<id>")."""
-    row = tx.row(
-        select(operation_keys.c.operation_id)
-        .where(operation_keys.c.key == f"pin/{key}")
-        .order_by(operation_keys.c.seq)
-        .limit(1)
-    )
-    return None if row is None else str(row.operation_id)
+    row = tx.row(_PINNED, {"pin": f"pin/{key}"})
+    return None if row is None else str(row[0])
 
 
 def blockers(tx: Tx, operation_id: str) -> Sequence[tuple[str, str]]:
@@ -98,6 +92,14 @@ def blockers(tx: Tx, operation_id: str) -> Sequence[tuple[str, str]]:
 
 
 def _grant(tx: Tx, operation_id: str) -> bool:
+    if tx.row(_CONFLICT, {"wanted": operation_id}) is not None:
+        return False
+    tx.run(_GRANT, {"wanted": operation_id})
+    return True
+
+
+def _conflicting() -> Select[Any]:
+    """The keys of an operation that another one holds, or waits for since longer."""
     mine, other = operation_keys.alias("mine"), operation_keys.alias("other")
     conflict = exists(
         select(other.c.key).where(
@@ -107,13 +109,21 @@ def _grant(tx: Tx, operation_id: str) -> bool:
             or_(other.c.granted, other.c.seq < mine.c.seq),
         )
     )
-    blocked = tx.row(select(mine.c.key).where(and_(mine.c.operation_id == operation_id, conflict)).limit(1))
-    if blocked is not None:
-        return False
-    tx.execute(
-        update(operation_keys).where(operation_keys.c.operation_id == operation_id).values(granted=True)
-    )
-    return True
+    return select(mine.c.key).where(mine.c.operation_id == bindparam("wanted"), conflict).limit(1)
+
+
+_DECLARE = inserting(operation_keys)
+_MINE = operation_keys.c.operation_id == bindparam("wanted")
+_KEYS = Prepared(select(operation_keys.c.key).where(_MINE))
+_RELEASE = Prepared(delete(operation_keys).where(_MINE))
+_GRANT = Prepared(update(operation_keys).where(_MINE).values(granted=True))
+_CONFLICT = Prepared(_conflicting())
+_PINNED = Prepared(
+    select(operation_keys.c.operation_id)
+    .where(operation_keys.c.key == bindparam("pin"))
+    .order_by(operation_keys.c.seq)
+    .limit(1)
+)
 
 
 def _wanted_by_waiters(tx: Tx, keys: Sequence[str]) -> list[str]:

@@ -4,17 +4,19 @@ others have locked, and raises the fence token; one statement renews all leases 
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, case, func, insert, select, update
+from sqlalchemy import BigInteger, Integer, Select, and_, bindparam, case, func, select, update
 
 from breezeblock.flow.journal import Entry, Progress, Step
 from breezeblock.store import keys as key_rows
+from breezeblock.store.prepared import Prepared, inserting
 from breezeblock.store.schema import counters, journal, operations
-from breezeblock.store.sql import locked
+from breezeblock.store.sql import locking
 from breezeblock.store.transaction import Tx
 
 INTERACTIVE, BULK = 0, 1
@@ -61,8 +63,8 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 def submit(tx: Tx, new: NewOperation) -> str:
     """Write the operation that will do the work; rings its queue after commit."""
     id = new.id or str(uuid.uuid4())
-    done = tx.execute(
-        insert(operations),
+    tx.run(
+        _SUBMIT,
         {
             "id": id,
             "kind": new.kind,
@@ -95,71 +97,113 @@ def submit(tx: Tx, new: NewOperation) -> str:
         },
     )
     if new.keys:
-        inserted = done.inserted_primary_key
-        assert inserted is not None
-        if key_rows.declare(tx, id, int(inserted[0]), new.keys):
-            tx.execute(update(operations).where(operations.c.id == id).values(blocked=False))
+        made = tx.row(_SEQUENCE, {"wanted": id})
+        assert made is not None
+        if key_rows.declare(tx, id, int(made[0]), new.keys):
+            tx.run(_UNBLOCK, {"wanted": id})
             tx.ring(new.queue)
     else:
         tx.ring(new.queue)
     return id
 
 
-_CLAIM_COLUMNS = [
-    operations.c[name]
-    for name in (
-        "seq",
-        "id",
-        "kind",
-        "resource_type",
-        "resource_id",
-        "project_id",
-        "user_id",
-        "request_id",
-        "queue",
-        "lane",
-        "args",
-        "undo_to",
-        "round",
-        "error",
-        "failures",
-        "cancel",
-        "started_at",
+_SUBMIT = inserting(operations, without=("seq",))
+_SEQUENCE = Prepared(select(operations.c.seq).where(operations.c.id == bindparam("wanted")))
+_UNBLOCK = Prepared(update(operations).where(operations.c.id == bindparam("wanted")).values(blocked=False))
+
+
+class _Free(msgspec.Struct, frozen=True, gc=False):
+    """What a claim reads of an operation. Field order = column order of _free."""
+
+    seq: int
+    id: str
+    kind: str
+    resource_type: str
+    resource_id: str
+    project_id: str
+    user_id: str
+    request_id: str
+    queue: str
+    lane: int
+    args: str
+    undo_to: str
+    round: int
+    error: str
+    failures: str
+    cancel: bool
+    started_at: str | None
+
+
+@functools.cache
+def _free(queues: int) -> Prepared:
+    """Rows of so many queues that nobody works on, oldest first; those that others have locked are passed over."""
+    return locking(
+        _of_queues(queues, *[operations.c[name] for name in _Free.__struct_fields__])
+        .where(operations.c.lane == bindparam("lane"))
+        .order_by(operations.c.seq)
+        .limit(bindparam("most", type_=Integer)),
+        skip=True,
     )
-]
+
+
+def _of_queues(number: int, *columns: Any) -> Select[Any]:
+    now = bindparam("now", type_=BigInteger)
+    return select(*columns).where(
+        operations.c.queue.in_([bindparam(f"queue{n}") for n in range(number)]),
+        operations.c.blocked.is_(False),
+        operations.c.not_before_us <= now,
+        operations.c.lease_until_us <= now,
+    )
+
+
+def _numbered(name: str, values: Sequence[str]) -> dict[str, str]:
+    return {f"{name}{n}": value for n, value in enumerate(values)}
+
+
+@functools.cache
+def _lanes(queues: int) -> Prepared:
+    return Prepared(_of_queues(queues, operations.c.lane).distinct())
+
+
+_TAKE = Prepared(
+    update(operations)
+    .where(operations.c.seq == bindparam("row"))
+    .values(
+        lease_owner=bindparam("me"),
+        lease_until_us=bindparam("until"),
+        fence=bindparam("token"),
+        started_at=func.coalesce(operations.c.started_at, bindparam("at")),
+    )
+)
+_FENCE = counters.c.name == "fence"
+_RAISE_TOKEN = Prepared(update(counters).where(_FENCE).values(value=counters.c.value + 1))
+_TOKEN = Prepared(select(counters.c.value).where(_FENCE))
+
+
+def free_lanes(tx: Tx, queues: Sequence[str]) -> frozenset[int]:
+    """The lanes in which something may be claimed now. A look: it locks nothing, and another process may be quicker."""
+    if not queues:
+        return frozenset()
+    rows = tx.rows(_lanes(len(queues)), {"now": tx.now_us(), **_numbered("queue", queues)})
+    return frozenset(int(row[0]) for row in rows)
 
 
 def claim(tx: Tx, owner: str, queues: Sequence[str], lane: int, limit: int, lease_us: int) -> list[Claimed]:
     """Up to `limit` operations of one lane, oldest first."""
+    if not queues:
+        return []
     now = tx.now_us()
-    found = tx.rows(
-        locked(
-            tx,
-            select(*_CLAIM_COLUMNS)
-            .where(
-                operations.c.queue.in_(queues),
-                operations.c.lane == lane,
-                operations.c.blocked.is_(False),
-                operations.c.not_before_us <= now,
-                operations.c.lease_until_us <= now,
-            )
-            .order_by(operations.c.seq)
-            .limit(limit),
-            skip=True,
-        )
-    )
+    asked = {"lane": lane, "most": limit, "now": now, **_numbered("queue", queues)}
+    found = [_Free(*row) for row in tx.rows(_free(len(queues)), asked)]
     if not found:
         return []
     token = next_token(tx)
-    tx.execute(
-        update(operations)
-        .where(operations.c.seq.in_([row.seq for row in found]))
-        .values(
-            lease_owner=owner,
-            lease_until_us=now + lease_us,
-            fence=token,
-            started_at=func.coalesce(operations.c.started_at, tx.now),
-        )
+    tx.run_many(
+        _TAKE,
+        [
+            {"row": row.seq, "me": owner, "until": now + lease_us, "token": token, "at": tx.now}
+            for row in found
+        ],
     )
     seen = [row.id for row in found if row.started_at is not None]
     entries: dict[str, list[Entry]] = {}
@@ -198,10 +242,10 @@ def claim(tx: Tx, owner: str, queues: Sequence[str], lane: int, limit: int, leas
 def next_token(tx: Tx) -> int:
     """The next fence token. One sequence for all resources: a later owner of anything has a higher token than an earlier
     one. The operations of one claim share a token: they are one owner's, and keys keep two of them off one object."""
-    tx.execute(update(counters).where(counters.c.name == "fence").values(value=counters.c.value + 1))
-    row = tx.row(select(counters.c.value).where(counters.c.name == "fence"))
+    tx.run(_RAISE_TOKEN)
+    row = tx.row(_TOKEN)
     assert row is not None, "the database was not initialised"
-    return int(row.value)
+    return int(row[0])
 
 
 def renew(tx: Tx, owner: str, lease_us: int) -> list[str]:
@@ -238,17 +282,26 @@ def release_all(tx: Tx, owner: str | None) -> int:
 
 def soonest(tx: Tx, queues: Sequence[str]) -> float | None:
     """Seconds until the next waiting operation of my queues may be claimed; None: nothing waits."""
+    if not queues:
+        return None
     now = tx.now_us()
+    row = tx.row(_soonest(len(queues)), {"now": now, **_numbered("queue", queues)})
+    return None if row is None or row[0] is None else max(0.0, (int(row[0]) - now) / 1e6)
+
+
+@functools.cache
+def _soonest(queues: int) -> Prepared:
     due = case(
         (operations.c.not_before_us > operations.c.lease_until_us, operations.c.not_before_us),
         else_=operations.c.lease_until_us,
     )
-    row = tx.row(
+    return Prepared(
         select(func.min(due)).where(
-            operations.c.queue.in_(queues), operations.c.blocked.is_(False), due > now
+            operations.c.queue.in_([bindparam(f"queue{n}") for n in range(queues)]),
+            operations.c.blocked.is_(False),
+            due > bindparam("now", type_=BigInteger),
         )
     )
-    return None if row is None or row[0] is None else max(0.0, (int(row[0]) - now) / 1e6)
 
 
 def report(tx: Tx, id: str, owner: str, done: int, total: int) -> None:

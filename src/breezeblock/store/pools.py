@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
+from breezeblock.store.prepared import Prepared
 from breezeblock.store.schema import backends, decisions, pools, reservations, snapshots, volumes
-from breezeblock.store.sql import locked, upsert
+from breezeblock.store.sql import locking, upsert
 from breezeblock.store.transaction import Tx
 
 
@@ -54,13 +55,31 @@ class PoolRow(msgspec.Struct, frozen=True):
         return f"{self.backend.host}@{self.backend.name}#{self.name}"
 
 
+_BACKEND = Prepared(select(backends).where(backends.c.id == bindparam("wanted")))
+_BACKENDS = Prepared(select(backends).order_by(backends.c.host, backends.c.name))
+_POOLS = select(pools).order_by(pools.c.id)
+_POOLS_READ, _POOLS_LOCKED = Prepared(_POOLS), locking(_POOLS)
+_RESERVED = Prepared(
+    select(reservations.c.pool_id, func.sum(reservations.c.bytes)).group_by(reservations.c.pool_id)
+)
+_PLACED = Prepared(
+    select(volumes.c.backend_id, volumes.c.pool, func.count(), func.sum(volumes.c.size))
+    .where(volumes.c.backend_id.is_not(None))
+    .group_by(volumes.c.backend_id, volumes.c.pool)
+)
+_RESERVATION = reservations.c.id == bindparam("wanted")
+_TAKE_BACK = Prepared(delete(reservations).where(_RESERVATION))
+_END = Prepared(update(reservations).where(_RESERVATION).values(ended_us=bindparam("now")))
+_FORGET = Prepared(delete(decisions).where(decisions.c.resource_id == bindparam("wanted")))
+
+
 def backend(tx: Tx, id: str) -> BackendRow | None:
-    row = tx.row(select(backends).where(backends.c.id == id))
+    row = tx.row(_BACKEND, {"wanted": id})
     return None if row is None else BackendRow(*row)
 
 
 def all_backends(tx: Tx) -> list[BackendRow]:
-    return [BackendRow(*row) for row in tx.rows(select(backends).order_by(backends.c.host, backends.c.name))]
+    return [BackendRow(*row) for row in tx.rows(_BACKENDS)]
 
 
 def register(tx: Tx, values: Mapping[str, Any]) -> BackendRow:
@@ -116,36 +135,26 @@ def report(tx: Tx, backend_id: str, reports: Sequence[tuple[str, Mapping[str, An
 
 def page(tx: Tx, *, lock: bool = False, counted: bool = True) -> list[PoolRow]:
     """Every pool. `lock`: nobody else places until this transaction ends."""
-    query = select(pools).order_by(pools.c.id)
-    rows = tx.rows(locked(tx, query) if lock else query)
+    rows = tx.rows(_POOLS_LOCKED if lock else _POOLS_READ)
     by_id = {b.id: b for b in all_backends(tx)}
-    reserved: dict[str, int] = {
-        row.pool_id: int(row[1])
-        for row in tx.rows(
-            select(reservations.c.pool_id, func.sum(reservations.c.bytes)).group_by(reservations.c.pool_id)
-        )
-    }
+    reserved = {pool_id: int(promised) for pool_id, promised in tx.rows(_RESERVED)}
     there: dict[tuple[str, str], tuple[int, int]] = {}
     if counted:
         there = {
-            (row[0], row[1]): (int(row[2]), int(row[3]))
-            for row in tx.rows(
-                select(volumes.c.backend_id, volumes.c.pool, func.count(), func.sum(volumes.c.size))
-                .where(volumes.c.backend_id.is_not(None))
-                .group_by(volumes.c.backend_id, volumes.c.pool)
-            )
+            (backend_id, pool): (int(number), int(size))
+            for backend_id, pool, number, size in tx.rows(_PLACED)
         }
     return [
         PoolRow(
-            row.id,
-            row.name,
-            by_id[row.backend_id],
-            msgspec.json.decode(row.report),
-            reserved.get(row.id, 0),
-            *there.get((row.backend_id, row.name), (0, 0)),
-            row.updated_at,
+            id,
+            name,
+            by_id[backend_id],
+            msgspec.json.decode(report),
+            reserved.get(id, 0),
+            *there.get((backend_id, name), (0, 0)),
+            updated_at,
         )
-        for row in rows
+        for id, backend_id, name, report, _, updated_at in rows
     ]
 
 
@@ -157,9 +166,9 @@ def reserve(tx: Tx, id: str, pool_id: str, size: int) -> None:
 def settle(tx: Tx, id: str, *, gone: bool = False) -> None:
     """The operation has ended: the next report decides; or (gone) nothing was made and the promise is taken back now."""
     if gone:
-        tx.execute(delete(reservations).where(reservations.c.id == id))
+        tx.run(_TAKE_BACK, {"wanted": id})
     else:
-        tx.execute(update(reservations).where(reservations.c.id == id).values(ended_us=tx.now_us()))
+        tx.run(_END, {"wanted": id, "now": tx.now_us()})
 
 
 def keep_decision(tx: Tx, id: str, resource_id: str, operation_id: str, decision: bytes) -> None:
@@ -209,4 +218,4 @@ def objects(tx: Tx, backend_id: str) -> dict[str, str]:
 
 def forget(tx: Tx, resource_id: str) -> None:
     """The resource has gone: its decisions go with its rows, the operation's history keeps them told."""
-    tx.execute(delete(decisions).where(decisions.c.resource_id == resource_id))
+    tx.run(_FORGET, {"wanted": resource_id})
