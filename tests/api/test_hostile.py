@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
 
 from breezeblock.api import v3
 from breezeblock.api.fault import NAMES
+from breezeblock.store import setup
 from breezeblock.store.database import Store
+from breezeblock.store.schema import metadata
 from tests.api import rows
 from tests.api.asgi import Client
 
@@ -23,6 +26,23 @@ HOSTILE: tuple[Any, ...] = (
     None, True, 0, -1, 2**31, 2**63, 2**64, 1.5, 1e308, "", " ", "x", "x" * 256, "x" * 70_000, "\x00", "\u202e", "🧱" * 255, "%s{0}",
     "' OR 1=1 --", "../../etc/passwd", "1e5", "٣", [], [[]], [None], {}, {"": None}, {"a": {"b": {}}}, {"x" * 300: "y"},
 )  # fmt: skip
+
+#: What reaches the servers as a value; the rest ends at the edge, which is the same before all of them.
+FOR_SERVERS = (
+    None,
+    True,
+    -1,
+    2**31,
+    2**63,
+    "",
+    "x" * 255,
+    "x" * 70_000,
+    "\u202e",
+    "🧱" * 255,
+    "%s{0}",
+    "' OR 1=1 --",
+    {"a": {"b": {}}},
+)
 
 NEW = "00000000-1111-4222-8333-444444444444"
 
@@ -82,6 +102,19 @@ def bodies(ids: dict[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """On all three servers: what one of them takes, another may choke on."""
+    engine = create_engine(database_url)
+    metadata.create_all(engine)
+    engine.dispose()
+    store = Store(database_url, threads=2)
+    store.write_sync(setup.prepare)
+    rows.backend(store)
+    yield store
+    store.close()
+
+
 WITH_BODY = {route.id: route for route in v3.routes() if route.body is not None}
 
 
@@ -128,7 +161,7 @@ def test_no_value_anywhere_is_a_defect(
     good = bodies(ids)[id]
     latest = client.at("latest")
     for place in places(good):
-        for value in HOSTILE:
+        for value in HOSTILE if store.dialect == "sqlite" else FOR_SERVERS:
             answer = latest.ask(route.method, path, raw=json.dumps(replaced(good, place, value)).encode())
             # 504: the operation it began waits for an engine that is not there.
             assert answer.status < 500 or answer.status == 504, (place, value, answer)
@@ -163,7 +196,7 @@ def test_no_query_is_a_defect(
     asked = QUERIES if "{" not in route.path else ("wait", "usage", "limit")
     latest = client.at("latest")
     for key in asked:
-        for value in VALUES:
+        for value in VALUES if store.dialect == "sqlite" else VALUES[::3]:
             answer = latest.get(f"{path}?{key}={value}")
             assert answer.status < 500, (key, value, answer)
     assert "Traceback" not in caplog.text

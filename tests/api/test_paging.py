@@ -98,7 +98,9 @@ def test_sort_takes_several_keys_and_a_bare_key_goes_down(client: Client, store:
     assert b in ids(client.get("/v3/volumes?sort_key=size&limit=1"))
 
 
-@pytest.mark.parametrize("key", ["name", "status", "size", "created_at", "availability_zone", "id"])
+@pytest.mark.parametrize(
+    "key", ["name", "status", "size", "created_at", "availability_zone", "bootable", "host", "id"]
+)
 def test_pages_in_any_order_meet_every_row_once(client: Client, store: Store, key: str) -> None:
     for n in range(5):
         rows.volume(

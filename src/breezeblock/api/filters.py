@@ -61,7 +61,7 @@ VOLUME = Filters(
     orders=frozenset({
         "id", "name", "description", "status", "size", "created_at", "updated_at", "launched_at", "availability_zone",
         "volume_type_id", "user_id", "project_id", "migration_status", "attach_status", "snapshot_id",
-        "source_volid", "group_id",
+        "source_volid", "group_id", "host", "bootable", "multiattach", "consumes_quota",
     }),
     since={"group_id": 10, "glance_metadata": 4, "consumes_quota": 65},
     renamed={
@@ -95,7 +95,7 @@ ATTACHMENT = Filters(
 VOLUME_TYPE = Filters(
     listed=("is_public", "extra_specs"),
     columns={"id": TEXT, "name": TEXT, "description": TEXT, "created_at": TIME, "updated_at": TIME},
-    orders=frozenset({"id", "name", "description", "created_at", "updated_at"}),
+    orders=frozenset({"id", "name", "description", "is_public", "created_at", "updated_at"}),
 )
 
 MESSAGE = Filters(

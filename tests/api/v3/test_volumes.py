@@ -77,6 +77,23 @@ def test_a_key_beside_the_volume_is_refused_but_for_scheduler_hints(client: Clie
 
 
 @pytest.mark.parametrize(
+    "hints",
+    [
+        {"same_host": "x"}, {"same_host": 5}, {"different_host": ["x"]}, {"local_to_instance": "x"}, {"query": 5},
+        {"same_host": ["5d7e9c53-7a6b-4d5b-9d1b-1c2d3e4f5a6b", "5d7e9c53-7a6b-4d5b-9d1b-1c2d3e4f5a6b"]},
+    ],
+)  # fmt: skip
+def test_a_known_hint_that_is_malformed_is_400(client: Client, hints: object) -> None:
+    body = {"volume": {"size": 1}, "OS-SCH-HNT:scheduler_hints": hints}
+    assert client.post("/v3/volumes", body).status == 400
+
+
+def test_a_hint_that_nobody_knows_is_free(client: Client) -> None:
+    body = {"volume": {"size": 1}, "OS-SCH-HNT:scheduler_hints": {"rack": {"row": 5}, "same_host": None}}
+    assert client.post("/v3/volumes", body).status == 202
+
+
+@pytest.mark.parametrize(
     "body",
     [
         {}, [], None, "x", 1, {"volume": None}, {"volume": []}, {"volume": "x"}, {"volumes": {"size": 1}},

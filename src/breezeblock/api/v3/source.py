@@ -6,10 +6,40 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from breezeblock.api.fields import uuid_text
 from breezeblock.api.truth import truth
 from breezeblock.model.errors import BadRequest, NotFound
 from breezeblock.store import pools
 from breezeblock.store.transaction import Tx
+
+
+class Hints(msgspec.Struct):
+    """The scheduler hints that are known; others are free."""
+
+    same_host: str | list[str] | None = None
+    different_host: str | list[str] | None = None
+    local_to_instance: str | None = None
+    query: str | dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        uuid_text("local_to_instance", self.local_to_instance)
+        for key, value in (("same_host", self.same_host), ("different_host", self.different_host)):
+            named = [value] if isinstance(value, str) else value or []
+            for one in named:
+                uuid_text(key, one)
+            if len(set(named)) != len(named):
+                raise ValueError(f"{key} names a volume twice")
+
+
+def check_hints(key: str, hints: dict[str, Any] | None) -> dict[str, Any]:
+    """The hints as they are, when those that are known are well formed."""
+    try:
+        msgspec.convert(hints or {}, Hints)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"Invalid input for {key}: {error}") from None
+    return hints or {}
 
 
 def check_zone(tx: Tx, zone: str | None) -> str | None:

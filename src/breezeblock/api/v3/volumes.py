@@ -16,7 +16,7 @@ from breezeblock.api.fields import GiBSize, Metadata, Name0, SomeId, Text255, Zo
 from breezeblock.api.filters import VOLUME
 from breezeblock.api.route import WRITE, Query, route
 from breezeblock.api.truth import Truth, query_truth
-from breezeblock.api.v3.source import check_zone, refuse_unsupported
+from breezeblock.api.v3.source import check_hints, check_zone, refuse_unsupported
 from breezeblock.api.views import volume as view
 from breezeblock.model.errors import BadRequest, WrongStatus
 from breezeblock.operations.volume.create import CreateVolume, create
@@ -153,7 +153,7 @@ def submit(call: Call, tx: Tx, body: VolumeRequest) -> view.OneVolume:
         snapshot_id=body.snapshot_id or None,
         source_volid=body.source_volid or None,
         availability_zone=zone,
-        hints=call.beside.get(HINTS) or {},
+        hints=check_hints(HINTS, call.beside.get(HINTS)),
     )
     made, call.operation_id = create(tx, call.caller, wanted)
     return view.one(call, made, extended=False)
