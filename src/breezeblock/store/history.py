@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, bindparam, delete, false, or_, select
+from sqlalchemy import ColumnElement, Table, and_, bindparam, delete, false, or_, select
 
 from breezeblock.model.errors import NotFound
 from breezeblock.model.operation import Operation, OperationProgress, TimelineEntry
@@ -19,9 +19,13 @@ from breezeblock.store.prepared import Prepared, inserting
 from breezeblock.store.schema import history, journal, operations, processes
 from breezeblock.store.transaction import Tx
 
-#: Rows of the tables, by name.
-_Row: Any = namedtuple("_Row", operations.columns.keys())  # type: ignore[misc]
-_Entry: Any = namedtuple("_Entry", journal.columns.keys())  # type: ignore[misc]
+
+def _rows_of(table: Table) -> Any:
+    """Makes a tuple of all columns one that knows their names."""
+    return namedtuple(table.name, table.columns.keys())
+
+
+_Row, _Entry = _rows_of(operations), _rows_of(journal)
 
 _OPERATION = Prepared(select(operations).where(operations.c.id == bindparam("wanted")))
 _JOURNAL = Prepared(

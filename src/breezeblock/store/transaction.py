@@ -24,14 +24,13 @@ _NOTHING: Mapping[str, Any] = {}
 class Tx:
     """A connection inside a transaction. `now` is this transaction's instant for people (UTC text)."""
 
-    __slots__ = ("_driver", "_now_us", "bells", "conn", "dialect", "now")
+    __slots__ = ("_driver", "bells", "conn", "dialect", "now")
 
     def __init__(self, conn: Connection) -> None:
         self.conn = conn
         self.dialect = conn.dialect.name
         self.now = utc_text()
         self._driver: Any = conn.connection.dbapi_connection
-        self._now_us: int | None = None
         #: queues with new work, and "operation/<id>" for waiters: rung after commit.
         self.bells: set[str] = set()
 
@@ -71,12 +70,10 @@ class Tx:
         return self.conn.execute(statement, params).first()
 
     def now_us(self) -> int:
-        """The database's clock, in microseconds since the epoch, as this transaction first read it."""
-        if self._now_us is None:
-            found = self.row(_NOW)
-            assert found is not None
-            self._now_us = int(found[0])
-        return self._now_us
+        """The database's clock, in microseconds since the epoch."""
+        found = self.row(_NOW)
+        assert found is not None
+        return int(found[0])
 
     def ring(self, queue: str) -> None:
         self.bells.add(queue)
