@@ -28,7 +28,7 @@ HOSTILE: tuple[Any, ...] = (
 )  # fmt: skip
 
 #: What reaches the servers as a value; the rest ends at the edge, which is the same before all of them.
-FOR_SERVERS = (
+FOR_SERVERS: tuple[Any, ...] = (
     None,
     True,
     -1,

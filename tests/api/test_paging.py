@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -14,7 +15,7 @@ from tests.api.asgi import Client
 UNKNOWN = "5d7e9c53-7a6b-4d5b-9d1b-1c2d3e4f5a6b"
 
 
-def made(store: Store, count: int, **facts: object) -> list[str]:
+def made(store: Store, count: int, **facts: Any) -> list[str]:
     """Ids, oldest first."""
     return [
         rows.volume(store, name=f"v{n}", created_at=f"2026-11-21T07:43:{n:02}.000000", **facts)
