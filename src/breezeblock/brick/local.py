@@ -96,8 +96,11 @@ class LocalConnector:
             )
         wanted = data.get("size") if mounts.is_fuse(path) else None
         for _ in processes.ticks(_SIZE_SEEN_WITHIN):
+            length = block_device.size(
+                path
+            )  # first: asking refreshes what the kernel believes of a file on FUSE
             size = loop.grow(found)
-            if size == block_device.size(path) and (wanted is None or size >= int(wanted)):
+            if size == length and (wanted is None or size >= int(wanted)):
                 return size
         needed = wanted or block_device.size(path)
         raise errors.TimedOut(

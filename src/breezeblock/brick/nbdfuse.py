@@ -158,7 +158,9 @@ def unmake(folder: Path, chain: Chain, *, lossy: bool = False) -> None:
         if chain.gate is not None:
             storage_daemon.stop(chain.gate)
         processes.sweep(chain.token)
-        mounts.abandon(disk)  # after the last that could still mount it: a start that was killed may be just about to
+        mounts.abandon(
+            disk
+        )  # after the last that could still mount it: a start that was killed may be just about to
     _forget(folder)
 
 

@@ -60,7 +60,7 @@ def claimed(device: str) -> Iterator[int]:
     """The device opened by us and by nobody else: an open descriptor. Raises Busy, naming who holds it, without having changed a thing."""
     fd = _exclusive(device)
     try:
-        who = _staying(device, ours=1)
+        who = users(device, ours=1)
         if who:
             raise busy(device, who)
         yield fd
@@ -105,8 +105,8 @@ def _exclusive(device: str) -> int:
     raise busy(device, holders(device))
 
 
-def _staying(device: str, *, ours: int) -> Sequence[str]:
-    """Holders who do not go away by themselves."""
+def users(device: str, *, ours: int = 0) -> Sequence[str]:
+    """Holders who do not go away by themselves; passers-by are waited for."""
     who: Sequence[str] = []
     for passed in processes.ticks(_PROBING):
         who = holders(device, ours=ours)

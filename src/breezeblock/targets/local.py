@@ -119,7 +119,7 @@ class LocalTarget:
         if record is None:
             return []
         if record.block:
-            return [Session(who, record.path) for who in block_device.holders(record.path)]
+            return [Session(who, record.path) for who in block_device.users(record.path)]
         found = loop.find(Path(record.path))
         return [] if found is None else [Session(found.device, "; ".join(loop.holders(found)))]
 
