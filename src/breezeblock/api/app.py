@@ -10,7 +10,6 @@ operation does."""
 from __future__ import annotations
 
 import asyncio
-import functools
 import re
 import uuid
 from typing import Any
@@ -18,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from breezeblock.api import fault, microversion, openapi, v3, versions
+from breezeblock.api import fault, microversion, v3, versions
 from breezeblock.api.body import parse
 from breezeblock.api.call import OPERATION_HEADER, Call
 from breezeblock.api.fault import MediaType
@@ -43,15 +42,11 @@ def build(services: Services) -> Api:
 
 
 class Api:
-    """`openapi` is the document made from the routes that it serves."""
+    """One process' API over some routes."""
 
     def __init__(self, services: Services, routes: tuple[Route, ...]) -> None:
         self._services, self.routes = services, routes
         self._router = Router(routes, services.facts.project_id_regex)
-
-    @functools.cached_property
-    def openapi(self) -> dict[str, Any]:
-        return openapi.document(self.routes, self._services.facts.version)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
