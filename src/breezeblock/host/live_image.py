@@ -6,14 +6,16 @@ behind the daemon's back: the driver makes and removes files, the daemon alone w
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from typing import Any
 
 from breezeblock.host import processes, storage_daemon
 from breezeblock.host.backing_chain import Layer, read_chain, stored_backing
+from breezeblock.host.executor import run
 from breezeblock.host.qmp import Qmp, refusal
-from breezeblock.host.storage_daemon import EXPORT, Daemon, FuseDoor, node_name
+from breezeblock.host.storage_daemon import EXPORT, Daemon, FuseDoor, TcpDoor, node_name
 from breezeblock.model import errors
 
 #: A fold moves no byte for this many seconds: its storage does not answer.
@@ -67,6 +69,9 @@ def fold(daemon: Daemon, base: str | None) -> None:
                 "job-id": _FOLD,
                 "device": node_name(top),
                 "auto-dismiss": False,
+                # The header that drops the layers below is written at the end. What was pulled up must be on the disk by then, and
+                # QEMU writes the one without flushing the other: so it waits ("pending") until the image has been flushed.
+                "auto-finalize": False,
                 "on-error": "report",
             }
             if base is not None:
@@ -167,7 +172,7 @@ def _finish_fold(daemon: Daemon) -> None:
                 if "error" in job:
                     raise refusal("block-stream", "GenericError", str(job["error"]))
                 return
-            if job["current-progress"] != seen:
+            if job["status"] != "pending" and job["current-progress"] != seen:
                 seen, since = job["current-progress"], time.monotonic()
             elif time.monotonic() - since > _STALLED:
                 qmp.execute("job-cancel", {"id": _FOLD})
@@ -176,6 +181,35 @@ def _finish_fold(daemon: Daemon) -> None:
                     needed=f"progress within {_STALLED:g} s",
                     had=f"{seen} bytes",
                 )
+        if job["status"] == "pending":
+            _write_header(daemon)
+
+
+def _write_header(daemon: Daemon) -> None:
+    """The bytes are pulled up: on to the disk with them, then the header may drop the layers below."""
+    _flush(daemon)
+    with storage_daemon.monitor(daemon) as qmp, contextlib.suppress(errors.ProgramFailed):
+        qmp.execute(
+            "job-finalize", {"id": _FOLD}
+        )  # refused where somebody else did it: the job is looked at again
+
+
+def _flush(daemon: Daemon, *, timeout: float = 600.0) -> None:
+    """Everything that was written to the image is on the disk, its tables included: a user's flush, sent through the door."""
+    door = daemon.door
+    assert not isinstance(door, TcpDoor), "a relay holds no image"
+    if isinstance(door, FuseDoor):
+        fd = os.open(door.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        return
+    image = {
+        "driver": "raw",
+        "file": {"driver": "nbd", "export": door.name, "server": {"type": "unix", "path": door.path}},
+    }
+    run(["qemu-io", "-c", "flush", "json:" + json.dumps(image)], timeout=timeout)
 
 
 def _close_unused(qmp: Qmp, top: str) -> None:
