@@ -5,12 +5,10 @@ pooled connection, READ COMMITTED, and is run again after a conflict. A store fu
 
 from __future__ import annotations
 
-import asyncio
 import random
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -19,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from breezeblock.model.errors import Stopping, Unreachable
+from breezeblock.store.hop import Crew, Landing
 from breezeblock.store.transaction import Tx
 from breezeblock.store.writer import GroupWriter
 
@@ -27,6 +26,14 @@ T = TypeVar("T")
 #: SQLSTATEs and MariaDB error numbers of conflicts that a second run mends.
 _CONFLICTS = frozenset({"40001", "40P01", "1213", "1205", "1020"})
 _TRIES = 8
+
+#: Seconds after which the server ends a transaction whose client says nothing more. Ours never pause inside one; a process that was
+#: stopped or cut off in the middle of one would otherwise keep its row locks, and nobody could take its work over.
+_ABANDONED_SECONDS = 10
+_ABANDONED = {
+    "postgresql": (f"idle_in_transaction_session_timeout = '{_ABANDONED_SECONDS}s'",),
+    "mariadb": (f"idle_transaction_timeout = {_ABANDONED_SECONDS}",),
+}
 
 
 class Store:
@@ -42,7 +49,7 @@ class Store:
         self.url, self._bell = make_url(url), bell
         self.dialect = "mysql" if self.url.get_backend_name() == "mariadb" else self.url.get_backend_name()
         self._closed = False
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        self._crew = Crew(threads, "store")
         self._local = threading.local()
         self._readers: list[Connection] = []
         if self.dialect == "sqlite":
@@ -58,13 +65,18 @@ class Store:
 
     async def read(self, fn: Callable[[Tx], T]) -> T:
         """A whole read transaction: one snapshot on SQLite, READ COMMITTED elsewhere."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.read_sync, fn)
+        landing: Landing[T] = Landing()
+        self._crew.submit(lambda: self.read_sync(fn), landing)
+        return await landing.future
 
     async def write(self, fn: Callable[[Tx], T]) -> T:
         """A whole write transaction; returns after it is durable."""
+        landing: Landing[T] = Landing()
         if self._writer is not None:
-            return await asyncio.wrap_future(self._writer.submit(fn))
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.write_sync, fn)
+            self._writer.hand(fn, landing)
+        else:
+            self._crew.submit(lambda: self.write_sync(fn), landing)
+        return await landing.future
 
     # -- for threads -----------------------------------------------------------------------------------------------
 
@@ -119,7 +131,7 @@ class Store:
         self._closed = True
         if self._writer is not None:
             self._writer.close()
-        self._threads.shutdown(wait=True)
+        self._crew.close()
         for conn in self._readers:
             driver: Any = conn.connection.dbapi_connection
             if not driver.in_transaction:  # else an operation that had to be left running still reads by it
@@ -147,7 +159,7 @@ def _typed(error: DBAPIError) -> Exception:
 
 
 def _server(url: str, threads: int) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url,
         isolation_level="READ COMMITTED",
         pool_size=threads + 4,
@@ -155,6 +167,16 @@ def _server(url: str, threads: int) -> Engine:
         pool_pre_ping=False,
         pool_recycle=1800,
     )
+    limits = _ABANDONED["postgresql" if engine.dialect.name == "postgresql" else "mariadb"]
+
+    @event.listens_for(engine, "connect")
+    def opened(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            for limit in limits:
+                cursor.execute(f"SET SESSION {limit}")
+        connection.commit()
+
+    return engine
 
 
 def _sqlite(path: str, *, writer: bool) -> Engine:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 
 from breezeblock.model.errors import NoSpace, Stopping
+from breezeblock.store.hop import Answer
 from breezeblock.store.transaction import Tx
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 #: functions per commit: bounds how long the first of a batch waits for the last.
 BATCH = 128
 
-_Item = tuple[Callable[[Tx], Any], "Future[Any]"]
+_Item = tuple[Callable[[Tx], Any], Answer]
 
 
 class _TransactionLost(Exception):
@@ -43,12 +44,15 @@ class GroupWriter:
 
     def submit(self, fn: Callable[[Tx], T]) -> Future[T]:
         future: Future[T] = Future()
+        self.hand(fn, future)
+        return future
+
+    def hand(self, fn: Callable[[Tx], Any], answer: Answer) -> None:
         with self._lock:
             if not self._closed:
-                self._queue.put((fn, future))
-                return future
-        future.set_exception(Stopping("the store is closed"))
-        return future
+                self._queue.put((fn, answer))
+                return
+        answer.set_exception(Stopping("the store is closed"))
 
     def close(self) -> None:
         """Everything handed over before is still written."""
@@ -78,7 +82,7 @@ class GroupWriter:
                     self._commit(conn, batch)
 
     def _commit(self, conn: Connection, batch: list[_Item]) -> None:
-        answers: list[tuple[Future[Any], Any, BaseException | None]] = []
+        answers: list[tuple[Answer, Any, BaseException | None]] = []
         bells: set[str] = set()
         driver: Any = conn.connection.dbapi_connection
         try:
