@@ -25,8 +25,8 @@ def test_it_never_goes_back(store: Store) -> None:
     assert found[0] < found[-1]
 
 
-def test_a_transaction_is_one_instant_and_the_next_is_a_later_one(store: Store) -> None:
-    """Not the instant a pooled connection was opened, nor (MariaDB, PostgreSQL) that of an earlier transaction."""
+def test_it_moves_on_within_a_transaction(store: Store) -> None:
+    """MariaDB's and PostgreSQL's NOW() is the start of the transaction: a long one would write leases that are over already."""
 
     def twice(tx: Tx) -> tuple[int, int]:
         first = tx.now_us()
@@ -34,8 +34,8 @@ def test_a_transaction_is_one_instant_and_the_next_is_a_later_one(store: Store) 
         return first, tx.now_us()
 
     first, second = store.write_sync(twice)
-    assert second - first in range(0, 2_000_000)
-    assert store.write_sync(lambda tx: tx.now_us()) - first >= 15_000
+    assert second - first >= 15_000
+    assert store.write_sync(lambda tx: tx.now_us()) >= second
 
 
 def test_it_does_not_go_through_local_time(store: Store) -> None:
