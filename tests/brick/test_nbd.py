@@ -164,7 +164,7 @@ def test_another_export_at_the_same_place_is_recognised(volume: Volume, ground: 
         "volume_id": "v1",
         "identity": "breezeblock:v1",
         "export": volume.export.name,
-    }  # type: ignore[dict-item]
+    }
     with pytest.raises(errors.DeviceWrong) as wrong:
         ground.nbd_connector().connect_volume(lying, volume.expect)
     assert "breezeblock:v2" in str(wrong.value)

@@ -63,7 +63,7 @@ def case(request: pytest.FixtureRequest, ground: Ground) -> Iterator[TargetCase]
     if kind == "local-file":
         yield TargetCase(ground.local, lambda name: ground.image(name, "raw"), attached)
     elif kind == "local-block":
-        devices = {}
+        devices: dict[str, loop.Loop] = {}
 
         def block(name: str) -> BlockReach:
             devices[name] = (

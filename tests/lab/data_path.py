@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,7 +123,7 @@ def run(words: Sequence[str], timeout: float = 60.0) -> str:
     return done.stdout
 
 
-def as_given(info: ConnectionInfo) -> dict[str, object]:
+def as_given(info: ConnectionInfo) -> dict[str, Any]:
     """Connection info as a connector gets it."""
     return {"driver_volume_type": info.driver_volume_type, "data": dict(info.data)}
 
