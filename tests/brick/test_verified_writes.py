@@ -78,7 +78,7 @@ def ground_export(way: Way) -> Export:
 def fio(device: str, options: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         ["fio", "--name=verified", f"--filename={device}", "--direct=1", f"--numjobs={JOBS}", f"--offset_increment={SIZE // JOBS}",
-         "--verify=crc32c", "--verify_fatal=1", "--group_reporting", "--output-format=json", *options],
+         "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0", "--group_reporting", "--output-format=json", *options],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
