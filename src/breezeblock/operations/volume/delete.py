@@ -18,10 +18,10 @@ from breezeblock.model.identity import Caller
 from breezeblock.model.status import VOLUME_MOVES
 from breezeblock.model.units import GiB
 from breezeblock.model.volume import Volume
+from breezeblock.operations.fence_off import fence_off
 from breezeblock.operations.ports import backend, object_of
 from breezeblock.operations.submit import backend_queue, new_id, refuse_pinned, submit, volume_key
 from breezeblock.store import history, messages, pools, quotas, snapshots, volumes
-from breezeblock.store import keys as key_rows
 from breezeblock.store.transaction import Tx
 
 
@@ -90,10 +90,7 @@ def _end_holder(tx: Tx, volume: Volume) -> None:
             had=holder,
             remedy="Cancel that operation first.",
         )
-    history.finish(
-        tx, volume.operation_id, "failed", {"code": "lost.fenced", "message": "ended by a forced delete"}
-    )
-    key_rows.release(tx, volume.operation_id)
+    fence_off(tx, volume.operation_id, "a forced delete")
 
 
 def _refused(volume: Volume, children: int, cascade: bool) -> WrongStatus:

@@ -7,7 +7,8 @@ from breezeblock.model import status as states
 from breezeblock.model.errors import BadRequest, WrongStatus
 from breezeblock.model.identity import Caller
 from breezeblock.model.volume import Volume
-from breezeblock.store import attachments, history, keys, messages, volumes
+from breezeblock.operations.fence_off import fence_off
+from breezeblock.store import attachments, messages, volumes
 from breezeblock.store.transaction import Tx
 
 
@@ -95,11 +96,7 @@ def reset_status(
         )
     if status == "available" or attach_status == "detached":
         _refuse_connected(tx, volume)
-    if volume.operation_id is not None and history.find_running(tx, volume.operation_id):
-        history.finish(
-            tx, volume.operation_id, "failed", {"code": "lost.fenced", "message": "ended by reset-status"}
-        )
-        keys.release(tx, volume.operation_id)
+    fence_off(tx, volume.operation_id, "reset-status")
     values: dict[str, object] = {}
     if attach_status is not None:
         values["attach_status"] = attach_status
