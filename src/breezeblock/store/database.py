@@ -17,7 +17,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from breezeblock.model.errors import Stopping, Unreachable
+from breezeblock.model.volume import Volume
 from breezeblock.store.hop import Crew, Landing
+from breezeblock.store.remembered import Remembered
 from breezeblock.store.transaction import Tx
 from breezeblock.store.writer import GroupWriter
 
@@ -50,6 +52,7 @@ class Store:
         self.dialect = "mysql" if self.url.get_backend_name() == "mariadb" else self.url.get_backend_name()
         self._closed = False
         self._crew = Crew(threads, "store")
+        self._remembered: Remembered[Volume] = Remembered()
         self._local = threading.local()
         self._readers: list[Connection] = []
         if self.dialect == "sqlite":
@@ -60,6 +63,10 @@ class Store:
         else:
             self.engine = _server(self.url.render_as_string(hide_password=False), threads)
             self._writer = None
+        self._reading = self.engine
+        if self.dialect == "postgresql":
+            # Under READ COMMITTED each statement sees what is committed by then, transaction or not: without one, two round trips less.
+            self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     # -- for coroutines --------------------------------------------------------------------------------------------
 
@@ -92,24 +99,24 @@ class Store:
             driver: Any = conn.connection.dbapi_connection
             driver.execute("BEGIN")
             try:
-                return fn(Tx(conn))
+                return fn(Tx(conn, self._remembered))
             finally:
                 driver.execute("ROLLBACK")
-        return self._run(fn)
+        return self._run(fn, self._reading, self._remembered)
 
     def write_sync(self, fn: Callable[[Tx], T]) -> T:
         if self._writer is not None:
             return self._writer.submit(fn).result()
-        return self._run(fn)
+        return self._run(fn, self.engine)
 
-    def _run(self, fn: Callable[[Tx], T]) -> T:
+    def _run(self, fn: Callable[[Tx], T], engine: Engine, remembered: Remembered[Volume] | None = None) -> T:
         for attempt in range(1, _TRIES + 1):
             if self._closed:
                 raise Stopping("the store is closed")
             whole = False
             try:
-                with self.engine.begin() as conn:
-                    tx = Tx(conn)
+                with engine.begin() as conn:
+                    tx = Tx(conn, remembered)
                     result = fn(tx)
                     whole = True
                 self._ring(frozenset(tx.bells))

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Integer, Select, and_, bindparam, case, func,
 
 from breezeblock.flow.journal import Entry, Progress, Step
 from breezeblock.store import keys as key_rows
-from breezeblock.store.prepared import Prepared, inserting
+from breezeblock.store.prepared import Prepared, inserting, numbered
 from breezeblock.store.schema import counters, journal, operations
 from breezeblock.store.sql import locking
 from breezeblock.store.transaction import Tx
@@ -156,10 +156,6 @@ def _of_queues(number: int, *columns: Any) -> Select[Any]:
     )
 
 
-def _numbered(name: str, values: Sequence[str]) -> dict[str, str]:
-    return {f"{name}{n}": value for n, value in enumerate(values)}
-
-
 @functools.cache
 def _lanes(queues: int) -> Prepared:
     return Prepared(_of_queues(queues, operations.c.lane).distinct())
@@ -184,7 +180,7 @@ def free_lanes(tx: Tx, queues: Sequence[str]) -> frozenset[int]:
     """The lanes in which something may be claimed now. A look: it locks nothing, and another process may be quicker."""
     if not queues:
         return frozenset()
-    rows = tx.rows(_lanes(len(queues)), {"now": tx.now_us(), **_numbered("queue", queues)})
+    rows = tx.rows(_lanes(len(queues)), {"now": tx.now_us(), **numbered("queue", queues)})
     return frozenset(int(row[0]) for row in rows)
 
 
@@ -193,7 +189,7 @@ def claim(tx: Tx, owner: str, queues: Sequence[str], lane: int, limit: int, leas
     if not queues:
         return []
     now = tx.now_us()
-    asked = {"lane": lane, "most": limit, "now": now, **_numbered("queue", queues)}
+    asked = {"lane": lane, "most": limit, "now": now, **numbered("queue", queues)}
     found = [_Free(*row) for row in tx.rows(_free(len(queues)), asked)]
     if not found:
         return []
@@ -285,7 +281,7 @@ def soonest(tx: Tx, queues: Sequence[str]) -> float | None:
     if not queues:
         return None
     now = tx.now_us()
-    row = tx.row(_soonest(len(queues)), {"now": now, **_numbered("queue", queues)})
+    row = tx.row(_soonest(len(queues)), {"now": now, **numbered("queue", queues)})
     return None if row is None or row[0] is None else max(0.0, (int(row[0]) - now) / 1e6)
 
 

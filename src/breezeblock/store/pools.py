@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, delete, func, select, update
 
 from breezeblock.store.prepared import Prepared
 from breezeblock.store.schema import backends, decisions, pools, reservations, snapshots, volumes
-from breezeblock.store.sql import locking, upsert
+from breezeblock.store.sql import locking, renamed, upsert
 from breezeblock.store.transaction import Tx
 
 
@@ -92,9 +92,12 @@ def register(tx: Tx, values: Mapping[str, Any]) -> BackendRow:
         "updated_at": tx.now,
         **values,
     }
+    before = backend(tx, str(values["id"]))
     upsert(tx, backends, ("id",), [row], keep=("enabled", "disabled_reason", "frozen"))
     found = backend(tx, str(values["id"]))
     assert found is not None
+    if before is None or (before.host, before.name) != (found.host, found.name):
+        renamed(tx)
     return found
 
 

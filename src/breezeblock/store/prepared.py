@@ -75,6 +75,11 @@ def inserting(table: Table, *, without: Iterable[str] = ()) -> Prepared:
     return Prepared(insert(table).inline(), columns=[c.name for c in table.columns if c.name not in left_out])
 
 
+def numbered(name: str, values: Sequence[Any]) -> dict[str, Any]:
+    """Parameters of an IN list: name0, name1, ..."""
+    return {f"{name}{n}": value for n, value in enumerate(values)}
+
+
 def _binder(names: Sequence[str] | None, fixed: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Any]:
     """From parameters by name, over the constants of the statement, to a tuple (or a dict, where the driver wants names)."""
     if names is None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import and_, bindparam, delete, func, literal, select, update
 
 from breezeblock.model.errors import OverQuota
-from breezeblock.store.prepared import Prepared, inserting
+from breezeblock.store.prepared import Prepared, inserting, numbered
 from breezeblock.store.schema import charges, quota_classes, quotas, usages
 from breezeblock.store.sql import locked, locking, upsert
 from breezeblock.store.transaction import Tx
@@ -167,7 +167,7 @@ def recount(tx: Tx) -> list[tuple[str, str, int, int]]:
 def _lock(tx: Tx, project_id: str, keys: Mapping[str, int] | Sequence[str]) -> dict[str, int]:
     """The usage of keys, with their rows locked (made when absent) in one order."""
     names = sorted(keys)
-    wanted = {"project": project_id, **{f"key{n}": name for n, name in enumerate(names)}}
+    wanted = {"project": project_id, **numbered("key", names)}
     found = {key: int(amount) for key, amount in tx.rows(_usages(len(names)), wanted)}
     absent = [name for name in names if name not in found]
     if absent:

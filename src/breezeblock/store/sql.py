@@ -8,10 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Select, Table, Text, cast, func, select
+from sqlalchemy import ColumnElement, Executable, Select, Table, Text, cast, func, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from breezeblock.store.prepared import Prepared
+from breezeblock.store.remembered import NAMES
+from breezeblock.store.schema import counters
 from breezeblock.store.transaction import Tx
 
 #: characters that JSON text holds escaped.
@@ -49,6 +51,14 @@ def _upserting(
         )
 
     return Prepared(made, columns=columns)
+
+
+_RENAMED = Prepared(update(counters).where(counters.c.name == NAMES).values(value=counters.c.value + 1))
+
+
+def renamed(tx: Tx) -> None:
+    """What rows of volumes show of another table has changed: nothing that a reader remembers of them is true any more."""
+    tx.run(_RENAMED)
 
 
 def locked(tx: Tx, query: Select[Any], *, skip: bool = False) -> Select[Any]:

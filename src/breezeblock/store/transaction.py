@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from breezeblock.store.clock import NOW_US, utc_text
 from breezeblock.store.prepared import Prepared
+from breezeblock.store.remembered import Remembered
 
 _NOW = Prepared(lambda dialect: text("SELECT " + NOW_US[dialect]))
 _NOTHING: Mapping[str, Any] = {}
@@ -24,10 +25,12 @@ _NOTHING: Mapping[str, Any] = {}
 class Tx:
     """A connection inside a transaction. `now` is this transaction's instant for people (UTC text)."""
 
-    __slots__ = ("_driver", "bells", "conn", "dialect", "now")
+    __slots__ = ("_driver", "bells", "conn", "dialect", "now", "remembered")
 
-    def __init__(self, conn: Connection) -> None:
+    def __init__(self, conn: Connection, remembered: Remembered[Any] | None = None) -> None:
         self.conn = conn
+        #: volumes that readers know; None inside a transaction that writes.
+        self.remembered = remembered
         self.dialect = conn.dialect.name
         self.now = utc_text()
         self._driver: Any = conn.connection.dbapi_connection

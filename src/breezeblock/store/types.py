@@ -19,7 +19,7 @@ from breezeblock.store import volumes as volume_rows
 from breezeblock.store.paging import paged
 from breezeblock.store.prepared import Prepared
 from breezeblock.store.schema import volume_type_access, volume_types
-from breezeblock.store.sql import locked
+from breezeblock.store.sql import locked, renamed
 from breezeblock.store.transaction import Tx
 
 _STORED = {"extra_specs_json": "extra_specs"}
@@ -120,6 +120,8 @@ def write(tx: Tx, id: str, **values: Any) -> VolumeType:
         raise Conflict(f"Volume type {values.get('name')} already exists") from None
     if done.rowcount != 1:
         raise NotFound(f"Volume type {id} could not be found")
+    if "name" in values:
+        renamed(tx)
     return get(tx, id)
 
 

@@ -5,12 +5,13 @@ verb of model.status (begin/settle) or by reset."""
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
     ColumnElement,
+    Select,
     String,
     and_,
     bindparam,
@@ -29,9 +30,10 @@ from breezeblock.model.errors import NotFound, WrongStatus
 from breezeblock.model.paging import PageQuery
 from breezeblock.model.volume import Volume
 from breezeblock.store import attachments as attachment_rows
-from breezeblock.store.paging import filtered, paged
-from breezeblock.store.prepared import Prepared, inserting
-from breezeblock.store.schema import attachments, backends, snapshots, volume_types, volumes
+from breezeblock.store.paging import Pages, filtered
+from breezeblock.store.prepared import Prepared, inserting, numbered
+from breezeblock.store.remembered import NAMES, Head
+from breezeblock.store.schema import attachments, backends, counters, snapshots, volume_types, volumes
 from breezeblock.store.sql import locked, locking
 from breezeblock.store.transaction import Tx
 
@@ -66,6 +68,31 @@ COLUMNS: Mapping[str, ColumnElement[Any]] = {
 _ATTACHED = Volume.__struct_fields__.index("attach_status")
 
 
+#: Raised by whoever changes what a row shows of other tables (a type's name, a backend's host).
+_NAMES = select(counters.c.value).where(counters.c.name == NAMES).scalar_subquery()
+_NO_TARGETS = or_(
+    volumes.c.migration_status.is_(None), not_(cast(volumes.c.migration_status, String).like("target:%"))
+)
+
+
+def _pages(base: Select[Any]) -> tuple[Pages, Pages]:
+    """With the targets of migrations, and without."""
+    return Pages(base, COLUMNS, noun="Volume"), Pages(base.where(_NO_TARGETS), COLUMNS, noun="Volume")
+
+
+_WHOLE = _pages(_SELECT)
+_NAMED = _pages(_SELECT.add_columns(_NAMES))
+_HEADS = _pages(select(volumes.c.id, volumes.c.version, volumes.c.updated_at, _NAMES).select_from(_FROM))
+#: of more rows than this the whole page is read again.
+_FEW = 50
+
+
+@functools.cache
+def _some(number: int) -> Prepared:
+    ids: list[Any] = [bindparam(f"id{n}") for n in range(number)]
+    return Prepared(_SELECT.add_columns(_NAMES).where(volumes.c.id.in_(ids)))
+
+
 def find(tx: Tx, id: str, project_id: str | None = None) -> Volume | None:
     row = tx.row(_GET, {"wanted": id})
     if row is None or (project_id is not None and row[1] != project_id):
@@ -89,14 +116,33 @@ def lock(tx: Tx, id: str, project_id: str | None = None) -> Volume:
 
 
 def page(tx: Tx, query: PageQuery, *, hide_migration_targets: bool = False) -> list[Volume]:
-    """One query, and one more for the attachments when a volume of the page is attached and they are wanted."""
-    rows = tx.rows(paged(tx, _SELECT, COLUMNS, query, noun="Volume", extra=_visible(hide_migration_targets)))
+    """One query for what readers remember, one more for rows that are new to them, and one for the attachments when a volume of the page
+    is attached and they are wanted."""
+    hidden = bool(hide_migration_targets)
+    if tx.remembered is None:
+        found = [Volume(*row) for row in _WHOLE[hidden].rows(tx, query)]
+    else:
+        heads = _HEADS[hidden].rows(tx, query)
+
+        def read(ids: Sequence[str]) -> Iterator[tuple[Head, Volume]]:
+            many = len(ids) > _FEW
+            rows = _NAMED[hidden].rows(tx, query) if many else tx.rows(_some(len(ids)), numbered("id", ids))
+            for row in rows:
+                volume = Volume(*row[:-1])
+                yield Head(volume.id, volume.version, volume.updated_at, row[-1]), volume
+
+        found = tx.remembered.rows(heads, read)
     if query.with_attachments:
-        attached = [row[0] for row in rows if row[_ATTACHED] != "detached"]
+        attached = [volume.id for volume in found if volume.attach_status != "detached"]
         if attached:
-            found = attachment_rows.of_volumes(tx, attached)
-            return [Volume(*(*row, found.get(row[0], ()))) for row in rows]
-    return [Volume(*row) for row in rows]
+            by_volume = attachment_rows.of_volumes(tx, attached)
+            found = [
+                msgspec.structs.replace(volume, attachments=by_volume[volume.id])
+                if volume.id in by_volume
+                else volume
+                for volume in found
+            ]
+    return found
 
 
 def count(tx: Tx, query: PageQuery, *, hide_migration_targets: bool = False) -> int:
@@ -337,11 +383,4 @@ def _setting(names: tuple[str, ...]) -> Prepared:
 
 
 def _visible(hide_migration_targets: bool) -> list[ColumnElement[bool]]:
-    if not hide_migration_targets:
-        return []
-    return [
-        or_(
-            volumes.c.migration_status.is_(None),
-            not_(cast(volumes.c.migration_status, String).like("target:%")),
-        )
-    ]
+    return [_NO_TARGETS] if hide_migration_targets else []
