@@ -46,6 +46,10 @@ class Api:
     def close(self) -> None:
         self._client.close()
 
+    def patience(self, seconds: float) -> None:
+        """How long to wait for an answer before the service counts as gone."""
+        self._client.timeout = seconds
+
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
         try:
             answer = self._client.request(method, path, json=body, params=query)
@@ -73,6 +77,9 @@ class Api:
 
     def volumes(self) -> list[dict[str, Any]]:
         return self.call("GET", "/volumes/detail")["volumes"]
+
+    def volume_ids(self) -> set[str]:
+        return {str(one["id"]) for one in self.volumes()}
 
     def volume(self, id: str) -> dict[str, Any]:
         return self.call("GET", f"/volumes/{id}")["volume"]

@@ -11,6 +11,7 @@ from tests.crash.points import POINTS
 
 killpoint.reach = POINTS.reach  # before anybody imports the name
 
+import faulthandler  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
@@ -61,6 +62,11 @@ def _plan(one: dict[str, Any], where: str, wrapper: Any) -> None:
         wrapper.plan(fault)
 
 
+def _kept(periodic: Any) -> Any:
+    ROUNDS.append(periodic)
+    return periodic
+
+
 def compose() -> None:
     """Put the faulty wrappers where the composition root makes the real things, and keep hold of what comes round."""
     put: Any = backends
@@ -71,7 +77,7 @@ def compose() -> None:
     put.NbdTarget = lambda *a, **k: _around("target", target_faults.FaultyTarget, nbd(*a, **k))
     put = sys.modules["breezeblock.process.serve"]
     periodic = put.Periodic
-    put.Periodic = lambda *a, **k: ROUNDS.append(periodic(*a, **k)) or ROUNDS[-1]
+    put.Periodic = lambda *a, **k: _kept(periodic(*a, **k))
     put = factory
     put.connectors = lambda *a, **k: [
         _around("connector", FaultyConnector, one) for one in connectors(*a, **k)
@@ -121,6 +127,7 @@ def become_service(order: dict[str, Any]) -> None:
         for source, fd in ((null, 0), (log, 1), (log, 2)):
             os.dup2(source, fd)
         os.environ.update(order["environment"])
+        faulthandler.register(signal.SIGUSR1)  # the stacks of all threads into the log
         POINTS.keep(Path(order["points"]))
         POINTS.arm(order["arm"], order["nth"])
         compose()

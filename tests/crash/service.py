@@ -115,8 +115,9 @@ class Service:
             return 0
         status = self._launcher.ask({"wait": self.pid, "seconds": seconds})["status"]
         if status is not None:
-            self.pid, self._exit = None, int(status)
-            return self._exit
+            self.pid = None
+            self._forget_api()
+            return int(status)
         return None
 
     def kill(self) -> None:
@@ -144,6 +145,14 @@ class Service:
         if self._api is not None:
             self._api.close()
             self._api = None
+
+    def stacks(self) -> str:
+        """What every thread does now, for the report of a service that hangs."""
+        if self.pid is None:
+            return "it has ended"
+        os.kill(self.pid, signal.SIGUSR1)
+        time.sleep(0.3)
+        return self.last_words(200)
 
     def last_words(self, lines: int = 25) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
