@@ -187,6 +187,9 @@ class Engine:
         else:
             if outcome is Outcome.PARKED:
                 self._give_back(operation, 0.0)
+            elif outcome is Outcome.LOST:
+                # mostly somebody else's by now, and then this does nothing; but who is fenced off by a backend alone still holds the lease
+                self._give_back(operation, OUTAGE_SECONDS)
 
     def _run(self, operation: ClaimedOperation, journal: Journal) -> Outcome:
         flow = self._flows[operation.kind]
@@ -204,7 +207,7 @@ class Engine:
         def check() -> None:
             if self._stopping.is_set():
                 raise Stopping("the service is stopping; the operation goes on after its restart")
-            if journal.cancelled() and flow.pivot is None and not driven.undoing:
+            if journal.cancelled() and driven.cancellable:
                 raise Cancelled("cancelled on request")
 
         work.call = Context(

@@ -82,8 +82,12 @@ class LinearFlow:
 
     @property
     def undoing(self) -> bool:
-        """On its way back: a cancel must not stop it."""
         return bool(self._undo_to)
+
+    @property
+    def cancellable(self) -> bool:
+        """A cancel stops neither the way back nor what can only go forward."""
+        return not self.undoing and not self._past_pivot()
 
     def _forward(self) -> Outcome | None:
         effect, fresh, outcome = self._write(self._advance)
@@ -174,10 +178,10 @@ class LinearFlow:
 
     def _turn_after(self, j: JournalTx, task: Task, error: Error) -> Outcome | None:
         described = error.describe() | {"task": task.name}
-        if isinstance(task, Change):
+        past = self._past_pivot(including=task)
+        if past or isinstance(task, Change):
             self._note(j, task, Step.FAILED)
-        if self._past_pivot(including=task):
-            self._note(j, task, Step.FAILED)
+        if past:
             self.work.error = described
             self.flow.stuck(j.tx, self.work, described)
             j.finish("failed", described)
