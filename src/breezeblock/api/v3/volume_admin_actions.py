@@ -9,13 +9,12 @@ import msgspec
 
 from breezeblock.api import outcome
 from breezeblock.api.call import Call
-from breezeblock.api.fields import Text255, uuid_text
+from breezeblock.api.fields import Text255, same_uuid, uuid_text
 from breezeblock.api.route import ASYNC, WRITE, route
 from breezeblock.api.v3.volume_actions import ACTION
-from breezeblock.api.v3.volume_connections import ended_attachment
 from breezeblock.model.errors import BadRequest
 from breezeblock.model.status import ATTACH_STATUS_RESET, MIGRATION_STATUS_RESET, VOLUME, resettable
-from breezeblock.operations.attachment.delete import delete as delete_attachment
+from breezeblock.operations.attachment import legacy
 from breezeblock.operations.volume import edit
 from breezeblock.operations.volume.delete import delete
 from breezeblock.store import volumes
@@ -95,9 +94,8 @@ def force_delete(call: Call, tx: Tx, volume_id: str) -> None:
 )
 async def force_detach(call: Call, volume_id: str, body: ForceDetach) -> None:
     """End an attachment even while somebody holds the volume open."""
-
-    def begin(tx: Tx) -> str | None:
-        attachment = ended_attachment(tx, volumes.get(tx, volume_id), body.attachment_id)
-        return None if attachment is None else delete_attachment(tx, call.caller, attachment.id, force=True)
-
-    await outcome.wait(call, await call.services.store.write(begin))
+    wanted = same_uuid(body.attachment_id) if body.attachment_id else None
+    operation = await call.services.store.write(
+        lambda tx: legacy.force_detach(tx, call.caller, volume_id, wanted)
+    )
+    await outcome.wait(call, operation)

@@ -45,9 +45,13 @@ def create(
     return attachments.get(tx, id)
 
 
+def is_readonly(volume: Volume) -> bool:
+    return volume.admin_metadata.get("readonly", "False").lower() == "true"
+
+
 def resolve_mode(volume: Volume, mode: str | None) -> str:
     """A readonly volume is never attached for writing; "null" until somebody says."""
-    readonly = volume.admin_metadata.get("readonly", "False").lower() == "true"
+    readonly = is_readonly(volume)
     if readonly and mode == "rw":
         raise BadRequest(f"Invalid volume: volume {volume.id} is read-only", needed="mode ro", had="mode rw")
     return "ro" if readonly else (mode or "null")
