@@ -301,7 +301,10 @@ class Layers:
                     continue
                 kids = children.get(file, set())
                 if kids:
-                    if len(kids) == 1:
+                    doomed = [kid for kid in kids if not tree.named.get(kid) and not children.get(kid)]
+                    if doomed:  # still there: another sweep is about to unlink them, and has left this layer to whoever comes last
+                        todo += doomed
+                    elif len(kids) == 1:
                         foldable.append(file)
                     continue
                 unlinked.append(file)
