@@ -64,6 +64,13 @@ def test_a_mode_is_known_from_3_54(latest: Client, member: Client, store: Store)
     assert latest.post("/v3/attachments", {"attachment": {"volume_uuid": volume, "mode": "wo"}}).status == 400
 
 
+@pytest.mark.parametrize("mode", ["rw", "ro", None])
+def test_a_readonly_volume_forces_the_mode(latest: Client, store: Store, mode: str | None) -> None:
+    volume = rows.volume(store, admin_metadata='{"readonly":"True"}')
+    answer = latest.post("/v3/attachments", {"attachment": {"volume_uuid": volume, "mode": mode}})
+    assert (answer.status, answer.json()["attachment"]["attach_mode"]) == (200, "ro")
+
+
 @pytest.mark.parametrize("status", ["creating", "in-use", "deleting", "error", "error_extending"])
 def test_a_volume_that_is_not_free_is_400(latest: Client, store: Store, status: str) -> None:
     volume = rows.volume(store, status=status)

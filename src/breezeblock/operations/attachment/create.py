@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from breezeblock.model.attachment import Attachment
-from breezeblock.model.errors import BadRequest
+from breezeblock.model.errors import WrongStatus
 from breezeblock.model.identity import Caller
 from breezeblock.model.volume import Volume
 from breezeblock.operations.submit import new_id
@@ -21,7 +21,7 @@ def create(
     mode: str | None = None,
     agent_host: str | None = None,
 ) -> Attachment:
-    """The attachment, reserved. Raises NotFound, WrongStatus, BadRequest (mode)."""
+    """The attachment, reserved. Raises NotFound, WrongStatus."""
     project = None if caller.is_admin else caller.project_id
     volume = volumes.lock(tx, volume_id, project)
     if volume.status.startswith("error"):
@@ -50,11 +50,19 @@ def is_readonly(volume: Volume) -> bool:
 
 
 def resolve_mode(volume: Volume, mode: str | None) -> str:
-    """A readonly volume is never attached for writing; "null" until somebody says."""
-    readonly = is_readonly(volume)
-    if readonly and mode == "rw":
-        raise BadRequest(f"Invalid volume: volume {volume.id} is read-only", needed="mode ro", had="mode rw")
-    return "ro" if readonly else (mode or "null")
+    """A readonly volume is attached for reading whatever was asked (the contract); "null" until somebody says."""
+    return "ro" if is_readonly(volume) else (mode or "null")
+
+
+def refuse_writing(volume: Volume, mode: str) -> None:
+    """For verbs that do not change what was asked. Raises WrongStatus: rw on a readonly volume."""
+    if is_readonly(volume) and mode == "rw":
+        raise WrongStatus(
+            f"Invalid volume: volume {volume.id} is read-only",
+            needed="mode ro",
+            had="mode rw",
+            remedy="Attach it read-only, or clear the volume's readonly flag first.",
+        )
 
 
 def _same_instance(volume: Volume, instance_uuid: str | None) -> bool:

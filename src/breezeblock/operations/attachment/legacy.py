@@ -19,7 +19,7 @@ from breezeblock.model.identity import Caller
 from breezeblock.model.volume import Volume
 from breezeblock.operations.attachment.complete import mark_attached
 from breezeblock.operations.attachment.connect import connect
-from breezeblock.operations.attachment.create import is_readonly, resolve_mode
+from breezeblock.operations.attachment.create import is_readonly, refuse_writing, resolve_mode
 from breezeblock.operations.attachment.delete import delete
 from breezeblock.operations.submit import new_id
 from breezeblock.operations.volume.edit import unreserve
@@ -76,8 +76,7 @@ def attach(
 ) -> str:
     """The attachment: an instance or a host uses the volume. Raises NotFound, WrongStatus (also rw on a readonly volume)."""
     volume = _usable(tx, caller, volume_id)
-    if is_readonly(volume) and mode == "rw":
-        raise WrongStatus(f"Invalid volume: volume {volume.id} is read-only", needed="mode ro", had="mode rw")
+    refuse_writing(volume, mode)
     rows = attachments.of_volume(tx, volume.id)
     same = [
         a

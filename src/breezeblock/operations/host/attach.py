@@ -15,7 +15,7 @@ from breezeblock.model.errors import WrongStatus
 from breezeblock.model.identity import Caller
 from breezeblock.operations.attachment.complete import mark_attached
 from breezeblock.operations.attachment.connect import record_connection, tell_attach_failed
-from breezeblock.operations.attachment.create import create
+from breezeblock.operations.attachment.create import create, refuse_writing
 from breezeblock.operations.attachment.delete import forget
 from breezeblock.operations.attachment.exporting import EXPORT
 from breezeblock.operations.host.connecting import CONNECT
@@ -34,13 +34,15 @@ def attach(
     mode: str = "rw",
     connector: dict[str, Any] | None = None,
 ) -> tuple[Attachment, str]:
-    """The attachment and the operation. `host` is the agent's; `connector` its connector properties. Raises NotFound, WrongStatus."""
+    """The attachment and the operation. `host` is the agent's; `connector` its connector properties. Raises NotFound,
+    WrongStatus (also rw on a readonly volume)."""
     attachment = create(tx, caller, volume_id, mode=mode, agent_host=host)
     volume = volumes.get(tx, volume_id)
     if volume.backend_id is None:
         raise WrongStatus(
             f"Invalid volume: volume {volume_id} was never placed", needed="a volume on a backend", had="none"
         )
+    refuse_writing(volume, mode)
     operation = new_id()
     attachments.write(tx, attachment.id, operation_id=operation)
     volumes.write(tx, volume_id, operation_id=operation)

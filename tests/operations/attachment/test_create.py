@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which mode an attachment gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from breezeblock.model.identity import Caller
+from breezeblock.operations.attachment.connect import connect
+from breezeblock.operations.attachment.create import create
+from breezeblock.store.database import Store
+from breezeblock.store.schema import operations
+from tests.api import rows
+from tests.operations.attachment.consumer import CONNECTOR, READONLY
+
+
+@pytest.mark.parametrize(
+    ("flag", "asked", "got"),
+    [
+        (READONLY, "rw", "ro"), (READONLY, "ro", "ro"), (READONLY, None, "ro"), ("{}", "rw", "rw"), ("{}", "ro", "ro"),
+        ("{}", None, "null"), ('{"readonly":"False"}', "rw", "rw"),
+    ],
+)  # fmt: skip
+def test_a_readonly_volume_forces_the_mode_of_the_attachment(
+    store: Store, member: Caller, flag: str, asked: str | None, got: str
+) -> None:
+    volume = rows.volume(store, admin_metadata=flag)
+    made = store.write_sync(lambda tx: create(tx, member, volume, mode=asked))
+    assert (made.attach_mode, made.attach_status) == (got, "reserved")
+    assert rows.seen(store, volume).status == "reserved"
+
+
+@pytest.mark.parametrize(("flag", "mode"), [(READONLY, "ro"), ("{}", "rw")])
+def test_a_connection_for_writing_is_exported_for_reading_once_the_volume_is_readonly(
+    store: Store, member: Caller, flag: str, mode: str
+) -> None:
+    volume = rows.volume(store, status="reserved", admin_metadata=flag)
+    attachment = rows.attachment(store, volume, attach_mode="rw")
+    operation = store.write_sync(lambda tx: connect(tx, member, attachment, CONNECTOR))
+    assert _args(store, operation)["mode"] == mode
+
+
+def _args(store: Store, operation: str) -> dict[str, Any]:
+    query = operations.select().where(operations.c.id == operation)
+    (row,) = store.read_sync(lambda tx: tx.rows(query))
+    return msgspec.json.decode(row.args, type=dict[str, Any])
