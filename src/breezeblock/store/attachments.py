@@ -97,8 +97,17 @@ def write(tx: Tx, id: str, **values: Any) -> None:
         raise NotFound(f"Volume attachment {id} could not be found")
 
 
-def remove(tx: Tx, id: str) -> None:
-    tx.execute(delete(attachments).where(attachments.c.id == id))
+def settle(tx: Tx, id: str, operation_id: str, **values: Any) -> None:
+    """The end of an operation on the attachment. It may have gone meanwhile, or have a newer operation, which stays on record."""
+    mine = update(attachments).where(attachments.c.id == id)
+    if values:
+        tx.execute(mine.values(updated_at=tx.now, **values))
+    tx.execute(mine.where(attachments.c.operation_id == operation_id).values(operation_id=None))
+
+
+def remove(tx: Tx, id: str) -> bool:
+    """False when it had gone already."""
+    return bool(tx.execute(delete(attachments).where(attachments.c.id == id)).rowcount)
 
 
 def remove_of_volume(tx: Tx, volume_id: str) -> None:

@@ -22,5 +22,5 @@ def complete(tx: Tx, caller: Caller, attachment_id: str) -> None:
 
 
 def mark_attached(tx: Tx, attachment_id: str, volume_id: str) -> None:
-    attachments.write(tx, attachment_id, attach_status="attached", operation_id=None)
+    attachments.write(tx, attachment_id, attach_status="attached")
     volumes.begin(tx, volume_id, "attachment_complete", values={"attach_status": "attached"})

@@ -91,8 +91,8 @@ def record_connection(tx: Tx, work: Work) -> None:
         attach_time=tx.now,
         attach_mode=mode,
         attach_status="attaching",
-        operation_id=None,
     )
+    attachments.settle(tx, args["attachment_id"], work.operation)
 
 
 def _record(tx: Tx, work: Work) -> None:
@@ -101,7 +101,7 @@ def _record(tx: Tx, work: Work) -> None:
 
 
 def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
-    attachments.write(tx, work.args["attachment_id"], attach_status="error_attaching", operation_id=None)
+    attachments.settle(tx, work.args["attachment_id"], work.operation, attach_status="error_attaching")
     tell_attach_failed(tx, work, error)
 
 

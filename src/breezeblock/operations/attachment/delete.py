@@ -4,8 +4,9 @@
     unexport  Effect  backend  pivot: take the admission back, end the export when nobody shares it
     forget    Change           the row goes; what remains attached decides the volume's status
 
-An attachment that was never connected is gone with the request. An export that somebody still holds open is Busy: nothing is changed and
-the sessions are named (the consumer disconnects first; only a forced detach cuts it)."""
+An attachment that was never connected is gone with the request; one that is being connected now is told to stop, and this waits behind
+it. An export that somebody still holds open is Busy: nothing is changed and the sessions are named (the consumer disconnects first; only
+a forced detach cuts it)."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from breezeblock.model.errors import Busy
 from breezeblock.model.identity import Caller
 from breezeblock.operations.attachment.exporting import UNEXPORT
 from breezeblock.operations.submit import INTERACTIVE, backend_queue, new_id, submit, volume_key
-from breezeblock.store import attachments, history, messages, volumes
+from breezeblock.store import attachments, history, messages, operations, volumes
 from breezeblock.store.transaction import Tx
 
 
@@ -25,11 +26,15 @@ def delete(tx: Tx, caller: Caller, attachment_id: str, *, force: bool = False) -
     """The operation to wait for; None when it is already gone. Raises NotFound."""
     attachment = attachments.get(tx, attachment_id, None if caller.is_admin else caller.project_id)
     volume = volumes.lock(tx, attachment.volume_id)
-    if attachment.operation_id and history.find_running(tx, attachment.operation_id) == FLOW.kind:
+    running = history.find_running(tx, attachment.operation_id) if attachment.operation_id else None
+    if running == FLOW.kind:
         return attachment.operation_id
-    if not attachment.connection_json and attachment.attach_status != "error_attaching":
-        forget(tx, attachment_id, volume.id)
-        return None
+    if not attachment.connection_json:
+        if running is not None:
+            operations.request_cancel(tx, str(attachment.operation_id))
+        elif attachment.attach_status != "error_attaching":
+            forget(tx, attachment_id, volume.id)
+            return None
     operation = new_id()
     attachments.write(tx, attachment_id, operation_id=operation)
     args: dict[str, Any] = {
@@ -57,13 +62,15 @@ def delete(tx: Tx, caller: Caller, attachment_id: str, *, force: bool = False) -
 
 
 def forget(tx: Tx, attachment_id: str, volume_id: str) -> None:
-    """Remove the row and settle the volume by what remains."""
-    attachments.remove(tx, attachment_id)
+    """Remove the row and settle the volume by what remains; an operation that holds the volume's status says itself how it ends."""
+    if not attachments.remove(tx, attachment_id):
+        return  # another detach was first, and the volume may be somebody else's by now
     volume = volumes.get(tx, volume_id)
     attached = volumes.attach_status_of(tx, volume_id)
+    state = states.VOLUME.get(volume.status)
     if (
         (volume.migration_status and volume.migration_status not in states.MIGRATION_FREE)
-        or volume.status == "uploading"
+        or (state is not None and state.holder is states.Holder.OPERATION)
         or volume.status.startswith("error")
     ):
         volumes.write(tx, volume_id, attach_status=attached)
@@ -77,13 +84,21 @@ def _forget(tx: Tx, work: Work) -> None:
 
 def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     """Busy: as before. Anything else: error_detaching, for an operator."""
+    values = {} if error.get("code") == Busy.code else {"attach_status": "error_detaching"}
+    attachments.settle(tx, work.args["attachment_id"], work.operation, **values)
+    stay_attached(tx, work, error)
+
+
+def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
+    attachments.settle(tx, work.args["attachment_id"], work.operation)
+    stay_attached(tx, work, error)
+
+
+def stay_attached(tx: Tx, work: Work, error: dict[str, Any]) -> None:
+    """A detach that was not: a volume that was detaching is in use as before, and its owner is told why."""
     args = work.args
-    if error.get("code") == Busy.code:
-        attachments.write(tx, args["attachment_id"], operation_id=None)
-    else:
-        attachments.write(tx, args["attachment_id"], attach_status="error_detaching", operation_id=None)
-    volume = volumes.get(tx, args["volume_id"])
-    if volume.status == "detaching":
+    volume = volumes.find(tx, args["volume_id"])
+    if volume is not None and volume.status == "detaching":
         volumes.settle(tx, args["volume_id"], states.VOLUME_MOVES["roll_detaching"].done)
     messages.tell(
         tx,
@@ -97,5 +112,9 @@ def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
 
 
 FLOW = Flow(
-    kind="attachment.delete", tasks=(UNEXPORT, Change("forget", _forget)), pivot="unexport", stuck=_stuck
+    kind="attachment.delete",
+    tasks=(UNEXPORT, Change("forget", _forget)),
+    pivot="unexport",
+    undone=_undone,
+    stuck=_stuck,
 )

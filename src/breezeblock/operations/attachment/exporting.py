@@ -4,6 +4,7 @@ made twice or forgotten is how data is lost."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -82,7 +83,7 @@ def unexport(work: Work, intent: Any, result: Any = None) -> Any:
     if exported is None:
         return None
     target = home.targets[exported.target]
-    if target.dismiss(exported.export, args["connector"] or None, work.call):
+    if target.dismiss(exported.export, _admitted(work), work.call):
         return {"shared": True}
     try:
         target.unexport(exported.export, work.call, force=bool(args.get("force")))
@@ -92,6 +93,15 @@ def unexport(work: Work, intent: Any, result: Any = None) -> Any:
         )
         raise
     return {"ended": exported.export.name}
+
+
+def _admitted(work: Work) -> Mapping[str, Any] | None:
+    """Whom the export let in: as the request said, or (it came while that one was still being let in) as recorded since."""
+    args = work.args
+    if args["connector"]:
+        return dict(args["connector"])
+    attachment = work.ports.read(lambda tx: attachments.find(tx, args["attachment_id"]))
+    return (attachment.connector or None) if attachment is not None else None
 
 
 def _standing(home: Any, volume_id: str) -> Exported | None:

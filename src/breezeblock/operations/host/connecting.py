@@ -9,6 +9,7 @@ import msgspec
 
 from breezeblock.brick.connector import Device, Identity
 from breezeblock.flow.task import Effect, Work
+from breezeblock.model.attachment import Attachment
 from breezeblock.model.observation import Observation
 from breezeblock.model.units import GiB
 from breezeblock.operations.attachment.exporting import Admitted
@@ -20,12 +21,17 @@ def host_queue(work: Work) -> str:
 
 
 def _connection(work: Work) -> dict[str, Any]:
-    """{driver_volume_type, data} from the export of this operation, or from the attachment."""
+    """{driver_volume_type, data} from the export of this operation, or from the attachment; of the type "" when there is none."""
     if "export" in work.results:
         return msgspec.convert(work.results["export"], Admitted).connection
-    flat = dict(work.ports.read(lambda tx: attachments.get(tx, work.args["attachment_id"])).connection_info)
+    attachment = _attachment(work)
+    flat = dict(attachment.connection_info) if attachment is not None else {}
     kind = flat.pop("driver_volume_type", "")
     return {"driver_volume_type": kind, "data": flat}
+
+
+def _attachment(work: Work) -> Attachment | None:
+    return work.ports.read(lambda tx: attachments.find(tx, work.args["attachment_id"]))  # type: ignore[no-any-return]
 
 
 def connect(work: Work, intent: Any) -> Any:
@@ -48,11 +54,8 @@ def disconnect(work: Work, intent: Any, result: Any = None) -> Any:
     info = _connection(work)
     if not info["driver_volume_type"]:
         return None
-    stored = (
-        result
-        if result is not None
-        else work.ports.read(lambda tx: attachments.get(tx, work.args["attachment_id"])).device
-    )
+    attachment = _attachment(work) if result is None else None
+    stored = attachment.device if attachment is not None else result
     device = msgspec.convert(stored, Device) if stored else None
     force = bool(work.args.get("force"))
     work.ports.connector(info["driver_volume_type"]).disconnect_volume(

@@ -12,8 +12,7 @@ from typing import Any
 from breezeblock.flow.task import Change, Flow, Work
 from breezeblock.model.errors import Conflict, NotFound
 from breezeblock.model.identity import Caller
-from breezeblock.model.status import VOLUME_MOVES
-from breezeblock.operations.attachment.delete import forget
+from breezeblock.operations.attachment.delete import forget, stay_attached
 from breezeblock.operations.attachment.exporting import UNEXPORT
 from breezeblock.operations.host.connecting import DISCONNECT
 from breezeblock.operations.submit import INTERACTIVE, agent_queue, backend_queue, new_id, submit, volume_key
@@ -89,18 +88,8 @@ def _forget(tx: Tx, work: Work) -> None:
 
 def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     """Nothing was taken away: in use as before, and the reason is told."""
-    attachments.write(tx, work.args["attachment_id"], operation_id=None)
-    if volumes.get(tx, work.args["volume_id"]).status == "detaching":
-        volumes.settle(tx, work.args["volume_id"], VOLUME_MOVES["roll_detaching"].done)
-    messages.tell(
-        tx,
-        project_id=work.project_id,
-        request_id=None,
-        resource_type="VOLUME",
-        resource_id=work.args["volume_id"],
-        event_id="VOLUME_VOLUME_002_001",
-        text=f"detach volume: {error.get('message')} {error.get('remedy', '')}",
-    )
+    attachments.settle(tx, work.args["attachment_id"], work.operation)
+    stay_attached(tx, work, error)
 
 
 def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
@@ -108,7 +97,7 @@ def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     if error.get("task") == DISCONNECT.name:
         _undone(tx, work, error)
         return
-    attachments.write(tx, work.args["attachment_id"], attach_status="error_detaching", operation_id=None)
+    attachments.settle(tx, work.args["attachment_id"], work.operation, attach_status="error_detaching")
     messages.find_out(
         tx, work.args["volume_id"], work.operation, "export.not-ended", str(error.get("message"))
     )

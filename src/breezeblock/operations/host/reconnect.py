@@ -24,13 +24,15 @@ from breezeblock.store.transaction import Tx
 
 def reconnect(tx: Tx, attachment_id: str, reason: str) -> str | None:
     """The operation; None when the attachment has gone or is being worked on meanwhile."""
-    attachment = attachments.find(tx, attachment_id)
+    seen = attachments.find(tx, attachment_id)
+    if seen is None:
+        return None
+    volume = volumes.lock(tx, seen.volume_id)
+    attachment = attachments.find(tx, attachment_id)  # again: only under the lock does it stay as it is
     if attachment is None or attachment.attach_status != "attached" or not attachment.connection_json:
         return None
-    volumes.lock(tx, attachment.volume_id)
     if attachment.operation_id and history.find_running(tx, attachment.operation_id):
         return None
-    volume = volumes.get(tx, attachment.volume_id)
     operation = new_id()
     attachments.write(tx, attachment.id, operation_id=operation)
     args: dict[str, Any] = {
@@ -73,7 +75,7 @@ def _record(tx: Tx, work: Work) -> None:
 
 
 def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
-    attachments.write(tx, work.args["attachment_id"], attach_status="error_attaching", operation_id=None)
+    attachments.settle(tx, work.args["attachment_id"], work.operation, attach_status="error_attaching")
     messages.find_out(
         tx,
         work.args["volume_id"],
