@@ -10,6 +10,7 @@ from typing import Any
 
 from breezeblock.api.auth import Authenticator
 from breezeblock.api.policy import Policy
+from breezeblock.api.shown import Shown
 from breezeblock.model.identity import Caller
 from breezeblock.model.operation import Operation
 from breezeblock.store.database import Store
@@ -63,5 +64,6 @@ class Services:
     #: nobody waits for this operation any more: it undoes, unless another request has joined it or it is past its pivot.
     abandon: Callable[[Caller, str], Awaitable[None]] = _nothing_to_abandon
     status: Callable[[], Awaitable[Mapping[str, Any]]] = _no_status
+    shown: Shown = field(default_factory=Shown)
     #: False once the process stops: new work is refused with 503.
     accepting: Callable[[], bool] = lambda: True

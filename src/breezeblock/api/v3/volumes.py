@@ -108,7 +108,7 @@ def detail(call: Call, tx: Tx) -> view.VolumeDetailList:
         lambda q: volumes.page(tx, q, hide_migration_targets=hidden),
         lambda q: volumes.count(tx, q, hide_migration_targets=hidden),
     )
-    return view.VolumeDetailList(view.details(call, found), more, count)
+    return view.VolumeDetailList(view.page(call, found), more, count)
 
 
 @route(

@@ -6,6 +6,7 @@ no property, no decoding (metadata goes out as the text that is stored, unless a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple, cast
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType, field
@@ -116,21 +117,49 @@ def summaries(call: Call, volumes: Iterable[Volume]) -> list[VolumeSummary]:
 
 
 def one(call: Call, volume: Volume, *, extended: bool = True) -> OneVolume:
-    return OneVolume(details(call, (volume,), extended=extended)[0])
+    return OneVolume(_details(call, _shape(call, extended), (volume,))[0])
 
 
-def details(call: Call, volumes: Sequence[Volume], *, extended: bool = True) -> list[VolumeDetail]:
+def page(call: Call, volumes: Sequence[Volume]) -> list[VolumeDetail]:
+    """The details of a list: Raw, each an encoded VolumeDetail, which is what the type says for the document of the API."""
+    shape = _shape(call, extended=True)
+    way = (shape, call.origin, call.project_part)
+    encoded = call.services.shown.encoded(way, volumes, lambda new: _details(call, shape, new))
+    return cast("list[VolumeDetail]", encoded)
+
+
+class Shape(NamedTuple):
+    """Which fields this caller gets: all that an answer depends on besides the volume and its links."""
+
+    version: int
+    admin: bool
+    #: attachments name their hosts.
+    hosts: bool
+    host: bool
+    tenant: bool
+    migration: bool
+    image: bool
+
+
+def _shape(call: Call, extended: bool) -> Shape:
     """`extended` False: the answers of create and update, which lack the attributes of the extensions."""
-    version, admin = call.version, call.caller.is_admin
-    hosts = admin or "service" in call.caller.roles
+    return Shape(
+        call.version,
+        call.caller.is_admin,
+        call.caller.is_admin or "service" in call.caller.roles,
+        extended and call.allows("volume_extension:volume_host_attribute"),
+        extended and call.allows("volume_extension:volume_tenant_attribute"),
+        extended and call.allows("volume_extension:volume_mig_status_attribute"),
+        extended and call.allows("volume_extension:volume_image_metadata:show"),
+    )
+
+
+def _details(call: Call, shape: Shape, volumes: Sequence[Volume]) -> list[VolumeDetail]:
+    version, admin, hosts, with_host, with_tenant, with_migration, with_image = shape
     pair = links.pair(call, "volumes")
     with_group, with_targets, with_type_id = version >= 13, version >= 48, version >= 63
     with_quota, with_key, nullable_targets = version >= 65, version >= 64, version >= 69
     with_provider, with_cluster = admin and version >= 21, admin and version >= 61
-    with_host = extended and call.allows("volume_extension:volume_host_attribute")
-    with_tenant = extended and call.allows("volume_extension:volume_tenant_attribute")
-    with_migration = extended and call.allows("volume_extension:volume_mig_status_attribute")
-    with_image = extended and call.allows("volume_extension:volume_image_metadata:show")
     make, unset, raw = VolumeDetail, UNSET, Raw
     return [
         make(
