@@ -76,7 +76,7 @@ def test_a_reset_volume_and_a_forced_delete_say_who_ended_it(store: Store, admin
 
 def test_a_forced_delete_ends_no_attach_but_names_it(store: Store, admin: Caller) -> None:
     volume = rows.volume(store)
-    _, operation = store.write_sync(lambda tx: attach(tx, admin, volume, host="here"))
+    _, operation = store.write_sync(lambda tx: attach(tx, admin, volume, host="here", here="here"))
     with pytest.raises(WrongStatus, match=r"host\.attach") as refused:
         store.write_sync(lambda tx: delete(tx, admin, volume, force=True))
     assert operation in str(refused.value)

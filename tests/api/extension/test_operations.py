@@ -174,6 +174,15 @@ def test_a_volume_is_attached_to_this_services_host_and_detached(client: Client,
     assert (detached.status, detached.json()["operation"]["kind"]) == (202, "host.detach")
 
 
+def test_an_attach_to_a_host_that_nobody_serves_is_404_and_names_the_hosts_with_an_agent(
+    client: Client, store: Store
+) -> None:
+    volume = rows.volume(store)
+    answer = client.post("/v3/breezeblock/attach", {"volume_id": volume, "host": "elsewhere"})
+    assert (answer.status, answer.json()["itemNotFound"]["error"]["had"]) == (404, "here")
+    assert rows.seen(store, volume).status == "available"
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [

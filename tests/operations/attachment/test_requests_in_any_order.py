@@ -75,7 +75,7 @@ def test_a_delete_before_the_connection_is_begun_cancels_it(
 def test_a_detach_behind_an_attach_that_works_takes_it_away_again(
     store: Store, outside: Outside, volume: str, admin: Caller
 ) -> None:
-    store.write_sync(lambda tx: attach(tx, admin, volume, host=HOST))
+    store.write_sync(lambda tx: attach(tx, admin, volume, host=HOST, here=HOST))
     store.write_sync(lambda tx: detach(tx, admin, volume_id=volume))
     outside.settle()
     nothing_is_left(outside, volume)
@@ -85,7 +85,7 @@ def test_a_detach_behind_an_attach_that_fails_has_nothing_to_do(
     store: Store, outside: Outside, volume: str, admin: Caller
 ) -> None:
     outside.home.driver.objects.clear()  # nothing to export
-    store.write_sync(lambda tx: attach(tx, admin, volume, host=HOST))
+    store.write_sync(lambda tx: attach(tx, admin, volume, host=HOST, here=HOST))
     store.write_sync(lambda tx: detach(tx, admin, volume_id=volume))
     assert outside.settle() == [Outcome.FAILED, Outcome.SUCCEEDED]
     nothing_is_left(outside, volume)
@@ -94,7 +94,7 @@ def test_a_detach_behind_an_attach_that_fails_has_nothing_to_do(
 def test_what_is_to_be_deleted_keeps_its_newer_operation_when_the_older_one_ends(
     store: Store, outside: Outside, volume: str, admin: Caller
 ) -> None:
-    made, first = store.write_sync(lambda tx: attach(tx, admin, volume, host=HOST))
+    made, first = store.write_sync(lambda tx: attach(tx, admin, volume, host=HOST, here=HOST))
     second = store.write_sync(lambda tx: detach(tx, admin, volume_id=volume))
     assert second != first
     assert outside.turn() is Outcome.SUCCEEDED
@@ -104,7 +104,7 @@ def test_what_is_to_be_deleted_keeps_its_newer_operation_when_the_older_one_ends
 def test_a_reconnect_behind_a_detach_is_not_begun(
     store: Store, outside: Outside, volume: str, admin: Caller
 ) -> None:
-    made, _ = store.write_sync(lambda tx: attach(tx, admin, volume, host=HOST))
+    made, _ = store.write_sync(lambda tx: attach(tx, admin, volume, host=HOST, here=HOST))
     outside.settle()
     store.write_sync(lambda tx: detach(tx, admin, volume_id=volume))
     assert store.write_sync(lambda tx: reconnect(tx, made.id, "its device is not there")) is None
@@ -116,7 +116,7 @@ def test_a_reconnect_behind_a_detach_is_not_begun(
 def test_a_cancelled_detach_leaves_the_volume_in_use(
     store: Store, outside: Outside, volume: str, admin: Caller
 ) -> None:
-    store.write_sync(lambda tx: attach(tx, admin, volume, host=HOST))
+    store.write_sync(lambda tx: attach(tx, admin, volume, host=HOST, here=HOST))
     outside.settle()
     operation = store.write_sync(lambda tx: detach(tx, admin, volume_id=volume))
     assert rows.seen(store, volume).status == "detaching"

@@ -69,12 +69,13 @@ class Attached(msgspec.Struct, frozen=True):
 )
 def submit(call: Call, tx: Tx, body: AttachRequest) -> Attached:
     """Attach a volume to a host as a device."""
-    host = body.host or (call.services.facts.host if call.services.facts.agent else "")
+    here = call.services.facts.host if call.services.facts.agent else None
+    host = body.host or here
     if not host:
         raise BadRequest(
             "No agent runs on this service's host", needed="a host", remedy="Name the host of an agent."
         )
-    made, call.operation_id = attach(tx, call.caller, body.volume_id, host=host, mode=body.mode)
+    made, call.operation_id = attach(tx, call.caller, body.volume_id, host=host, here=here, mode=body.mode)
     return Attached(_shown(made), _operation(call, tx, call.operation_id))
 
 

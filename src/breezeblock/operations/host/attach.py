@@ -24,7 +24,6 @@ from breezeblock.operations.submit import INTERACTIVE, agent_queue, backend_queu
 from breezeblock.store import attachments, services, volumes
 from breezeblock.store.transaction import Tx
 
-
 #: A process beats every 10 s; one that was not heard for so long is down, as the list of services says too.
 SILENT_SECONDS = 60
 
