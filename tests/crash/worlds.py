@@ -52,6 +52,7 @@ def ground(clones: bool) -> Iterator[tuple[Path, Path]]:
         with contextlib.ExitStack() as stack:
             disk = stack.enter_context(mounted("xfs", DISK, place)) if clones else place
             stack.callback(end_by_force, folder)
+            stack.callback(end_by_force, disk / "volumes")
             yield folder, disk / "volumes"
     finally:
         shutil.rmtree(folder)
