@@ -87,6 +87,12 @@ def find_running(tx: Tx, id: str) -> str | None:
     return None if row is None else str(row.kind)
 
 
+def running_args(tx: Tx, id: str) -> dict[str, Any]:
+    """What an operation that has not finished was given; empty when it has, or never was."""
+    row = tx.row(select(operations.c.args).where(operations.c.id == id))
+    return {} if row is None else msgspec.json.decode(row.args, type=dict[str, Any])
+
+
 def running_of(tx: Tx, kind: str, resource_id: str) -> str | None:
     """The id of an unfinished operation of this kind on a resource."""
     row = tx.row(

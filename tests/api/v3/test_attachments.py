@@ -134,6 +134,17 @@ def test_a_repeated_request_joins_the_running_operation(latest: Client, store: S
     assert engine.waited[0] == engine.waited[1]
 
 
+def test_another_connector_does_not_join_the_running_operation(
+    latest: Client, store: Store, engine: Engine
+) -> None:
+    id = rows.attachment(store, rows.volume(store, status="reserved"))
+    assert latest.put(f"/v3/attachments/{id}", {"attachment": {"connector": CONNECTOR}}).status == 504
+    answer = latest.put(f"/v3/attachments/{id}", {"attachment": {"connector": {"host": "host2"}}})
+    assert (answer.status, answer.fault[0]) == (409, "conflictingRequest")
+    assert engine.waited[0] in answer.fault[1]
+    assert len(engine.waited) == 1
+
+
 def test_a_connection_that_fails_is_the_error_it_ended_with(
     latest: Client, store: Store, engine: Engine
 ) -> None:

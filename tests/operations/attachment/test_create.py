@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
 import pytest
 
 from breezeblock.model.identity import Caller
 from breezeblock.operations.attachment.connect import connect
 from breezeblock.operations.attachment.create import create
+from breezeblock.store import history
 from breezeblock.store.database import Store
-from breezeblock.store.schema import operations
 from tests.api import rows
 from tests.operations.attachment.consumer import CONNECTOR, READONLY
 
@@ -40,10 +37,4 @@ def test_a_connection_for_writing_is_exported_for_reading_once_the_volume_is_rea
     volume = rows.volume(store, status="reserved", admin_metadata=flag)
     attachment = rows.attachment(store, volume, attach_mode="rw")
     operation = store.write_sync(lambda tx: connect(tx, member, attachment, CONNECTOR))
-    assert _args(store, operation)["mode"] == mode
-
-
-def _args(store: Store, operation: str) -> dict[str, Any]:
-    query = operations.select().where(operations.c.id == operation)
-    (row,) = store.read_sync(lambda tx: tx.rows(query))
-    return msgspec.json.decode(row.args, type=dict[str, Any])
+    assert store.read_sync(lambda tx: history.running_args(tx, operation))["mode"] == mode

@@ -61,7 +61,7 @@ class ConnectionAnswer(msgspec.Struct, frozen=True):
     hop=ASYNC,
     policy=RULE + "initialize_connection",
     body=Connection,
-    errors=(500, 504),
+    errors=(409, 500, 504),
 )
 async def initialize_connection(call: Call, volume_id: str, body: Connection) -> ConnectionAnswer:
     """Export a volume to a connector's host and say how it is reached."""

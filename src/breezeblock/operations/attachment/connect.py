@@ -4,7 +4,7 @@
     export    Effect  backend  export and admit (undo: take both back)
     record    Change           connection info on the attachment; attaching
 
-The caller waits for this operation; a repeated request for the same attachment joins the running one."""
+The caller waits for this operation; a repeated request for the same attachment and connector joins the running one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from breezeblock.store.transaction import Tx
 
 
 def connect(tx: Tx, caller: Caller, attachment_id: str, connector: Mapping[str, Any]) -> str:
-    """The operation to wait for. Raises NotFound, BadRequest (connector), Conflict (another connection), WrongStatus."""
+    """The operation to wait for. Raises NotFound, BadRequest (connector), Conflict (another connection, or one being
+    made with another connector)."""
     if not connector:
         raise BadRequest(
             "Invalid input received: the connector is empty",
@@ -35,6 +36,7 @@ def connect(tx: Tx, caller: Caller, attachment_id: str, connector: Mapping[str, 
     attachment = attachments.get(tx, attachment_id, project)
     volume = volumes.lock(tx, attachment.volume_id)
     if attachment.operation_id and history.find_running(tx, attachment.operation_id) == FLOW.kind:
+        _refuse_another(tx, attachment_id, attachment.operation_id, connector)
         return attachment.operation_id
     if volume.status.startswith("error") or volume.backend_id is None:
         raise Conflict(str(volumes.refuse(volume, "attachment_connect")))
@@ -72,6 +74,20 @@ def connect(tx: Tx, caller: Caller, attachment_id: str, connector: Mapping[str, 
         lane=INTERACTIVE,
     )
     return operation
+
+
+def _refuse_another(tx: Tx, attachment_id: str, operation: str, connector: Mapping[str, Any]) -> None:
+    """Only the same connector joins: who is let in is the running operation's host, and its connection is no use to another."""
+    running: Mapping[str, Any] = history.running_args(tx, operation)["connector"]
+    if running != connector:
+        raise Conflict(
+            f"Attachment {attachment_id} is being connected with another connector",
+            needed=f"the connector of host {running.get('host')} that operation {operation} connects",
+            had=f"a connector of host {connector.get('host')}"
+            + (" that differs" if running.get("host") == connector.get("host") else ""),
+            remedy="Wait until that operation has ended, or cancel it, then try again.",
+            operation=operation,
+        )
 
 
 def record_connection(tx: Tx, work: Work) -> None:
