@@ -181,6 +181,11 @@ def shown(table: dict[str, State], status: str) -> str:
     return (state.shown_as or status) if state else status
 
 
+def at_rest(table: dict[str, State], status: str) -> str:
+    """Where a verb that comes to nothing leaves what was in this status: there, or in error when its operation is no more."""
+    return "error" if table[status].holder is Holder.OPERATION else status
+
+
 def allowed(move: Move, *, force: bool = False, multiattach: bool = False) -> frozenset[str]:
     """The statuses from which the verb may start."""
     return move.frm | (move.forced if force else frozenset()) | (move.multiattach if multiattach else frozenset())

@@ -174,6 +174,14 @@ def settle(tx: Tx, id: str, *, gone: bool = False) -> None:
         tx.run(_END, {"wanted": id, "now": tx.now_us()})
 
 
+def settle_all(tx: Tx, operation_id: str) -> None:
+    """The promises of every round of an operation that is ended from outside: the next report tells what was made."""
+    mine = reservations.c.id.startswith(f"{operation_id}:")
+    tx.execute(
+        update(reservations).where(mine, reservations.c.ended_us.is_(None)).values(ended_us=tx.now_us())
+    )
+
+
 def keep_decision(tx: Tx, id: str, resource_id: str, operation_id: str, decision: bytes) -> None:
     upsert(
         tx,

@@ -25,6 +25,8 @@ DEFAULTS: Mapping[str, int] = {
     "groups": 10,
     "per_volume_gigabytes": -1,
 }
+#: the reason of the difference that a running extend holds, until it becomes the volume's own charge or is taken back.
+EXTENSION = "extend"
 #: changes the default of any key for a project (the embedded administrator's project: unlimited).
 ANY = "*"
 

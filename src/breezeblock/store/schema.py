@@ -295,7 +295,7 @@ charges = _table(
     "charges",
     Column("resource_id", _id(), primary_key=True),
     Column("key", String(190), primary_key=True),
-    #: "" for the row's own charge, "extend" for a difference that a running operation holds.
+    #: "" for the row's own charge, quotas.EXTENSION for a difference that a running operation holds.
     Column("reason", String(32), primary_key=True),
     Column("project_id", _name(), nullable=False),
     Column("amount", BigInteger, nullable=False),

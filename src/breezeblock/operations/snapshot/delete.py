@@ -13,7 +13,7 @@ from breezeblock.drivers.driver import Kind
 from breezeblock.flow.task import Change, Effect, Flow, Work
 from breezeblock.model.errors import Busy, Failed
 from breezeblock.model.identity import Caller
-from breezeblock.model.status import SNAPSHOT_MOVES
+from breezeblock.model.status import SNAPSHOT, SNAPSHOT_MOVES, at_rest
 from breezeblock.model.units import GiB
 from breezeblock.operations.ports import backend, live_port, object_of
 from breezeblock.operations.submit import backend_queue, new_id, refuse_pinned, submit, volume_key
@@ -43,6 +43,7 @@ def delete(tx: Tx, caller: Caller, snapshot_id: str, *, force: bool = False) -> 
         "queue": backend_queue(tx, volume.backend_id),
         "size": snapshot.size * GiB,
         "object": snapshot.object_json,
+        "before": at_rest(SNAPSHOT, snapshot.status),
     }
     submit(
         tx,
@@ -93,6 +94,11 @@ def _queue(work: Work) -> str:
     return str(work.args["queue"])
 
 
+def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
+    if snapshots.find(tx, work.args["snapshot_id"]) is not None:
+        snapshots.settle(tx, work.args["snapshot_id"], work.args["before"])
+
+
 def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     if snapshots.find(tx, work.args["snapshot_id"]) is None:
         return  # it is gone; only the folding failed
@@ -117,5 +123,6 @@ FLOW = Flow(
         Effect("fold", _fold, queue=_queue),
     ),
     pivot="remove",
+    undone=_undone,
     stuck=_stuck,
 )

@@ -5,7 +5,7 @@
     forget    Change           rows and charges go
 
 A backend that says Busy leaves everything as it was (status back to available, with a message); another failure after the pivot ends in
-`error_deleting`. A volume that was never placed is gone with the request."""
+`error_deleting`; a cancel before it leaves the status that was. A volume that was never placed is gone with the request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from breezeblock.drivers.driver import Kind
 from breezeblock.flow.task import Change, Effect, Flow, Work
 from breezeblock.model.errors import Busy, WrongStatus
 from breezeblock.model.identity import Caller
-from breezeblock.model.status import VOLUME_MOVES
+from breezeblock.model.status import SNAPSHOT, SNAPSHOT_MOVES, VOLUME, VOLUME_MOVES, at_rest
 from breezeblock.model.units import GiB
 from breezeblock.model.volume import Volume
 from breezeblock.operations.fence_off import fence_off
@@ -56,8 +56,15 @@ def delete(
         "queue": backend_queue(tx, volume.backend_id),
         "size": volume.size * GiB,
         "object": volume.object_json,
+        "before": at_rest(VOLUME, volume.status),
         "snapshots": [
-            {"id": c.id, "object": c.object_json, "size": c.size * GiB} for c in reversed(children)
+            {
+                "id": c.id,
+                "object": c.object_json,
+                "size": c.size * GiB,
+                "before": at_rest(SNAPSHOT, c.status),
+            }
+            for c in reversed(children)
         ],
     }
     submit(
@@ -129,11 +136,22 @@ def _forget_rows(tx: Tx, volume_id: str, children: list[str]) -> None:
     volumes.remove(tx, volume_id)
 
 
+def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
+    volumes.settle(tx, work.args["volume_id"], work.args["before"])
+    for child in _children(tx, work):
+        snapshots.settle(tx, child["id"], child["before"])
+
+
+def _children(tx: Tx, work: Work) -> list[dict[str, Any]]:
+    """Those that no delete of their own has taken meanwhile."""
+    return [c for c in work.args["snapshots"] if snapshots.find(tx, c["id"]) is not None]
+
+
 def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     busy = error.get("code") == Busy.code
     volumes.settle(tx, work.args["volume_id"], "available" if busy else VOLUME_MOVES["delete"].failed)
-    for child in work.args["snapshots"]:
-        snapshots.settle(tx, child["id"], "available" if busy else "error_deleting")
+    for child in _children(tx, work):
+        snapshots.settle(tx, child["id"], "available" if busy else SNAPSHOT_MOVES["delete"].failed)
     messages.tell(
         tx,
         project_id=work.project_id,
@@ -149,5 +167,6 @@ FLOW = Flow(
     kind="volume.delete",
     tasks=(Effect("remove", _remove, queue=lambda work: str(work.args["queue"])), Change("forget", _forget)),
     pivot="remove",
+    undone=_undone,
     stuck=_stuck,
 )

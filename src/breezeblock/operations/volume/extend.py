@@ -18,7 +18,7 @@ import msgspec
 
 from breezeblock.drivers.driver import Kind
 from breezeblock.flow.task import Change, Effect, Flow, Work
-from breezeblock.model.errors import BadSize, Error, NoBackend, Unsupported, WrongStatus
+from breezeblock.model.errors import BadSize, Error, Lost, NoBackend, Unsupported, WrongStatus
 from breezeblock.model.identity import Caller
 from breezeblock.model.observation import Found, Observation
 from breezeblock.model.status import BY_ATTACHMENTS, VOLUME_MOVES
@@ -29,6 +29,7 @@ from breezeblock.operations.ports import Exported, backend, live_port, object_of
 from breezeblock.operations.submit import SCHEDULER, agent_queue, backend_queue, new_id, submit, volume_key
 from breezeblock.scheduler.request import PlacementRequest
 from breezeblock.store import attachments, messages, pools, quotas, types, volumes
+from breezeblock.store.quotas import EXTENSION
 from breezeblock.store.transaction import Tx
 
 
@@ -68,7 +69,7 @@ def extend(tx: Tx, caller: Caller, volume_id: str, new_size: int, *, attached_al
         volume.project_id,
         volume_id,
         {"gigabytes": more, f"gigabytes_{kind.name}": more},
-        reason="extend",
+        reason=EXTENSION,
         size=new_size,
     )
     args: dict[str, Any] = {
@@ -173,7 +174,7 @@ def _tell(work: Work, intent: Any) -> Any:
             known.export, work.args["size"], work.call
         )
     except Error as error:
-        if error.transient:
+        if error.transient or isinstance(error, Lost):
             raise
         return {"finding": str(error)}
     return {"told": known.export.name}
@@ -191,7 +192,7 @@ def _follow(work: Work, intent: Any) -> Any:
     try:
         seen = work.ports.connector(protocol).extend_volume({"driver_volume_type": protocol, "data": flat})
     except Error as error:
-        if error.transient:
+        if error.transient or isinstance(error, Lost):
             raise
         return {"finding": str(error)}
     return {"size": seen}
@@ -205,7 +206,7 @@ def _there(work: Work) -> tuple[Any, str]:
 def _settle(tx: Tx, work: Work) -> None:
     id, size = work.args["volume_id"], work.args["size"]
     settle(tx, work)
-    quotas.fold(tx, id, "extend")
+    quotas.fold(tx, id, EXTENSION)
     values: dict[str, Any] = {"size": size // GiB}
     if work.results["grow"] is not None:
         values["object"] = msgspec.json.encode(work.results["grow"]).decode()
@@ -228,7 +229,7 @@ def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
 
 
 def _take_back(tx: Tx, work: Work, status: str, error: dict[str, Any]) -> None:
-    quotas.discharge(tx, work.args["volume_id"], reason="extend")
+    quotas.discharge(tx, work.args["volume_id"], reason=EXTENSION)
     volumes.settle(tx, work.args["volume_id"], status)
     messages.tell(
         tx,
