@@ -139,8 +139,22 @@ def test_explain_says_who_holds_a_volume(client: Client, store: Store) -> None:
         "kind": "client", "id": attachment, "since": "2026-11-21T07:43:43.000000",
         "who": "instance 99999999-9999-4999-8999-999999999999",
     }  # fmt: skip
-    rest = rows.volume(store)
-    assert client.get(f"/v3/breezeblock/explain/{rest}").json()["explain"]["holder"]["kind"] is None
+
+
+def test_explain_names_no_holder_of_what_nobody_holds(client: Client, store: Store) -> None:
+    volume = rows.volume(store)
+    abandoned = rows.volume(store, status="extending")
+    snapshot = rows.snapshot(store, volume)
+    attachment = rows.attached(store, rows.volume(store))
+    operation, _ = begun(client)
+    store.write_sync(lambda tx: history.finish(tx, operation, "failed", None))
+    said = {}
+    for id in (volume, abandoned, snapshot, attachment, operation):
+        told = client.get(f"/v3/breezeblock/explain/{id}").json()["explain"]
+        assert told["holder"] is None, told
+        said[id] = told["sentences"]
+    assert "Nothing holds it: the status rests." in said[volume]
+    assert any("none holds it" in sentence for sentence in said[abandoned])
 
 
 def test_explain_knows_snapshots_attachments_and_operations(

@@ -23,9 +23,9 @@ TOLD = 10
 
 
 class HolderShown(msgspec.Struct, frozen=True):
-    """`kind` is "operation", "client" or null (nobody: the status rests)."""
+    """`kind` is "operation" or "client"; `id` the operation or the attachment that waits."""
 
-    kind: str | None
+    kind: str
     id: str | None
     since: str | None
     who: str | None
@@ -57,7 +57,8 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     resource_type: str
     status: str
-    holder: HolderShown
+    #: null: nobody holds it.
+    holder: HolderShown | None
     sentences: list[str]
     placement: PlacementTold | None
     operations: list[operation_view.OperationShown]
@@ -163,14 +164,14 @@ def _subject(call: Call, tx: Tx, id: str) -> _Subject:
     )
 
 
-def _holder(call: Call, subject: _Subject, told: list[Operation]) -> HolderShown:
+def _holder(call: Call, subject: _Subject, told: list[Operation]) -> HolderShown | None:
     if subject.operation_id is not None:
         running = next((o for o in told if o.id == subject.operation_id), None)
         who = running.held_by if running is not None and call.caller.is_admin else None
         return HolderShown("operation", subject.operation_id, subject.since, who)
     state = subject.states.get(subject.status)
-    if state is None or state.holder is Holder.NOBODY:
-        return HolderShown(None, None, subject.since, None)
+    if state is None or state.holder is not Holder.CLIENT:
+        return None  # also where only the status speaks of an operation: there is none
     waiting = next((a for a in subject.attachments if a.attach_status in ("reserved", "attaching")), None)
     who = None
     if waiting is not None:
@@ -179,7 +180,7 @@ def _holder(call: Call, subject: _Subject, told: list[Operation]) -> HolderShown
             if waiting.instance_uuid
             else f"host {waiting.attached_host or 'not named yet'}"
         )
-    return HolderShown(state.holder.value, None if waiting is None else waiting.id, subject.since, who)
+    return HolderShown("client", None if waiting is None else waiting.id, subject.since, who)
 
 
 def _sentences(
@@ -192,15 +193,19 @@ def _sentences(
     holder = _holder(call, subject, told)
     since = f" since {subject.since}" if subject.since else ""
     out = [f"The {subject.kind} {subject.id} is {subject.status}{since}."]
-    if holder.kind == "operation":
+    if holder is None:
+        state = subject.states.get(subject.status)
+        if state is not None and state.holder is Holder.OPERATION:
+            out.append("Its status speaks of an operation, but none holds it: an administrator may reset it.")
+        elif subject.kind != "operation":
+            out.append("Nothing holds it: the status rests.")
+    elif holder.kind == "operation":
         out.append(_of_running(next((o for o in told if o.id == holder.id), None), str(holder.id)))
-    elif holder.kind == "client":
+    else:
         who = holder.who or "a client"
         out.append(
             f"Its status is held by {who}, not by this service: it stays so until the client completes or takes it back."
         )
-    elif subject.kind != "operation":
-        out.append("Nothing holds it: the status rests.")
     last = told[0] if told else None
     if last is not None and last.ended:
         out.append(_of_ended(last))

@@ -57,9 +57,10 @@ def explained(found: Mapping[str, Any]) -> str:
     text = [f"{found['resource_type']} {found['id']} is {found.get('status') or 'gone'}"]
     text += [f"  {sentence}" for sentence in found.get("sentences") or []]
     holder = found.get("holder")
-    if holder and holder.get("kind"):
+    if holder:
+        who = " ".join(str(holder[key]) for key in ("kind", "id") if holder.get(key))
         text.append(
-            f"held by {holder['kind']} {holder['id']} since {render.clock(holder.get('since'))}  {holder.get('who') or ''}".rstrip()
+            f"held by {who} since {render.clock(holder.get('since'))}  {holder.get('who') or ''}".rstrip()
         )
     if found.get("placement"):
         text += ["", _placement(found["placement"])]
