@@ -20,4 +20,4 @@ NOW_US["mariadb"] = NOW_US["mysql"]
 def utc_text(seconds: float | None = None) -> str:
     """Fixed width, no zone, six digits: sorts as it reads. `seconds` since the epoch, default now."""
     moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return moment.isoformat(timespec="microseconds")[:26]

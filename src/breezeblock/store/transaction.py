@@ -23,19 +23,26 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 class Tx:
-    """A connection inside a transaction. `now` is this transaction's instant for people (UTC text)."""
+    """A connection inside a transaction."""
 
-    __slots__ = ("_driver", "bells", "conn", "dialect", "now", "remembered")
+    __slots__ = ("_driver", "_now", "bells", "conn", "dialect", "remembered")
 
     def __init__(self, conn: Connection, remembered: Remembered[Any] | None = None) -> None:
         self.conn = conn
         #: volumes that readers know; None inside a transaction that writes.
         self.remembered = remembered
         self.dialect = conn.dialect.name
-        self.now = utc_text()
+        self._now: str | None = None
         self._driver: Any = conn.connection.dbapi_connection
         #: queues with new work, and "operation/<id>" for waiters: rung after commit.
         self.bells: set[str] = set()
+
+    @property
+    def now(self) -> str:
+        """This transaction's instant for people (UTC text)."""
+        if self._now is None:
+            self._now = utc_text()
+        return self._now
 
     def execute(
         self, statement: Executable, params: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
