@@ -27,10 +27,14 @@ def orphaned(flow: Flow) -> Flow:
 
 def _dead(task: Effect) -> Effect:
     def gone(work: Work, *_: Any) -> NoReturn:
+        placed = work.results.get("place")
         raise Orphaned(
             f"queue {task.queue(work)} has had no server for too long",
             needed="a process that serves it",
             had="none",
+            **(
+                {"pool": placed["host"]} if placed else {}
+            ),  # as from the backend itself: it is left out of the next round
         )
 
     return replace(task, do=gone, observe=gone, undo=gone)

@@ -169,7 +169,6 @@ class Service:
         wanted = self.config.engine
         return Orphans(
             self.store,
-            self.process_id,
             self.queues,
             self.ports,
             after_seconds=wanted.orphan_after_seconds,

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import delete, select, update
 
 from breezeblock.store.schema import debts
+from breezeblock.store.sql import locked
 from breezeblock.store.transaction import Tx
 
 #: a debt that could not be paid is tried again after so long.
@@ -32,12 +33,16 @@ class Debt(msgspec.Struct, frozen=True):
 
 
 def due(tx: Tx, queues: Sequence[str], limit: int = 20) -> list[Debt]:
-    """Debts of these queues that no operation pays yet, oldest first."""
+    """Debts of these queues that no operation pays yet, oldest first; those that another process is about to assign are passed over."""
     rows = tx.rows(
-        select(debts)
-        .where(debts.c.queue.in_(queues), debts.c.not_before_us <= tx.now_us())
-        .order_by(debts.c.created_at)
-        .limit(limit)
+        locked(
+            tx,
+            select(debts)
+            .where(debts.c.queue.in_(queues), debts.c.not_before_us <= tx.now_us())
+            .order_by(debts.c.created_at)
+            .limit(limit),
+            skip=True,
+        )
     )
     found = []
     for row in rows:

@@ -4,7 +4,8 @@
     pay       Effect  the debt's queue   the undo of the task that owes it; a transient failure waits without end
     strike    Change                     the debt row goes
 
-The volume's key is held meanwhile, so that what a newer operation made is never taken for what is owed."""
+What is owed is named by the volume's id, and so is what a newer operation made: before anything is taken away the rows are asked whether
+the volume lives there, or is exported or connected there, again. Its key is held meanwhile, so that the answer stays true."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from typing import Any
 from breezeblock.flow.task import Change, Effect, Flow, Retry, Work
 from breezeblock.model.identity import Caller
 from breezeblock.operations.submit import new_id, submit, volume_key
-from breezeblock.store import attachments, debts, messages
+from breezeblock.store import attachments, debts, messages, volumes
 from breezeblock.store.debts import Debt
 from breezeblock.store.transaction import Tx
 
@@ -65,11 +66,26 @@ def _pay(work: Work, intent: Any) -> Any:
         ports=work.ports,
         call=work.call,
     )
-    volume = owed.args.get("volume_id")
-    if task.name == "export" and volume and work.ports.read(lambda tx: attachments.export_of(tx, volume)):
-        return {"paid": "the export is in use by a newer attachment"}
+    reason = work.ports.read(lambda tx: _superseded(tx, owed, task.name, work.args["intent"]))
+    if reason:
+        return {"paid": reason}
     task.undo(owed, work.args["intent"], work.args["result"])
     return {"paid": f"{flow.kind}:{task.name}"}
+
+
+def _superseded(tx: Tx, owed: Work, task: str, intent: Any) -> str:
+    """Why nothing may be taken away any more; "" when it may."""
+    volume = volumes.find(tx, str(owed.args.get("volume_id")))
+    if volume is None:
+        return ""
+    if task == "allocate" and volume.backend_id == intent["backend_id"]:
+        return "a later round placed the volume there"
+    if task == "export" and attachments.export_of(tx, volume.id):
+        return "the export is in use by a newer attachment"
+    there = [a for a in volume.attachments if a.agent_host == owed.args.get("host") and a.connection_json]
+    if task == "connect" and there:
+        return f"the device is in use by attachment {there[0].id}"
+    return ""
 
 
 def _strike(tx: Tx, work: Work) -> None:

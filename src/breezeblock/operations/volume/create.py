@@ -266,7 +266,7 @@ def _observe(work: Work, intent: dict[str, Any]) -> Observation[Any]:
 
 
 def _allocate(work: Work, intent: dict[str, Any]) -> Any:
-    args, home = work.args, backend(work.ports, intent["backend_id"])
+    args = work.args
     spec = Spec(
         id=args["volume_id"],
         size=args["size"],
@@ -276,6 +276,7 @@ def _allocate(work: Work, intent: dict[str, Any]) -> Any:
         extra_specs={k: v for k, v in args["extra_specs"].items() if v is not None},
     )
     try:
+        home = backend(work.ports, intent["backend_id"])
         return msgspec.to_builtins(_make(work, home.driver, spec, intent))
     except Failed as error:
         error.facts.setdefault("pool", intent["host"])
