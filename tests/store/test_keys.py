@@ -70,7 +70,7 @@ def _end(tx: Tx, id: str) -> None:
 @ON_ONE_DATABASE
 @given(steps)
 def test_grants_are_those_of_the_model(sqlite_store: Store, script: list[dict[str, bool] | int]) -> None:
-    _follow(sqlite_store, script)
+    _check_against_model(sqlite_store, script)
 
 
 @pytest.mark.lab
@@ -83,12 +83,12 @@ def test_grants_are_those_of_the_model_on_servers(
 ) -> None:
     store = Store(request.getfixturevalue(f"migrated_{server}"))
     try:
-        _follow(store, script)
+        _check_against_model(store, script)
     finally:
         store.close()
 
 
-def _follow(store: Store, script: list[dict[str, bool] | int]) -> None:
+def _check_against_model(store: Store, script: list[dict[str, bool] | int]) -> None:
     store.write_sync(_forget_all)
     model, ids = Model(), list[str]()
     for step in script:
