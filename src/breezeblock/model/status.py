@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All state machines, written down once: which verb may move which status to which, and who holds each status meanwhile. The API's
 preconditions, the operations, reset-status, `explain` and the property tests read these tables; nothing else knows a status rule.
-Source: docs/STATES.md (made from this file).
+docs/OPERATIONS.md prints from here who holds what.
 
 A status is held by nobody (it rests), by an operation (bounded in time: lease, recovery, or the verb's error status) or by a client
 (`reserved`, `attaching` between update and complete, `detaching`, `awaiting-transfer`: shown with who and since when, never timed
@@ -130,6 +130,11 @@ VOLUME_MOVES = _moves(
     Move(verb="unreserve", frm=frozenset({"attaching"}), to=BY_ATTACHMENTS, done=BY_ATTACHMENTS, failed=BACK),
     Move(verb="begin_detaching", frm=_USED, to="detaching", done="detaching", failed=BACK),
     Move(verb="roll_detaching", frm=frozenset({"detaching"}), to="in-use", done="in-use", failed=BACK),
+    # a detach of a volume without attachments: what a lost consumer left in between.
+    Move(
+        verb="detach", frm=frozenset({"reserved", "attaching", "in-use", "detaching"}), to=BY_ATTACHMENTS, done=BY_ATTACHMENTS,
+        failed=BACK,
+    ),
     Move(
         verb="attachment_create", frm=frozenset({"available", "downloading"}), to="reserved", done="reserved", failed=BACK,
         multiattach=_USED,

@@ -150,3 +150,13 @@ def test_a_forced_detach_works_in_maintenance_and_a_plain_one_does_not(store: St
     assert kind(store, operation) == "attachment.delete"
     empty = rows.volume(store)
     assert store.write_sync(lambda tx: legacy.force_detach(tx, admin, empty, None)) is None
+
+
+@pytest.mark.parametrize("status", ["creating", "extending", "deleting", "error", "awaiting-transfer"])
+def test_detach_of_an_unattached_volume_takes_it_from_no_operation(
+    store: Store, member: Caller, status: str
+) -> None:
+    volume = rows.volume(store, status=status, operation_id="1" * 36)
+    assert store.write_sync(lambda tx: legacy.detach(tx, member, volume, None)) is None
+    found = rows.seen(store, volume)
+    assert (found.status, found.operation_id) == (status, "1" * 36)

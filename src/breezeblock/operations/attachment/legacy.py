@@ -132,7 +132,8 @@ def detach(tx: Tx, caller: Caller, volume_id: str, attachment_id: str | None) ->
     volume = _usable(tx, caller, volume_id)
     attachment = _meant(tx, volume, attachment_id)
     if attachment is None:
-        volumes.settle(tx, volume.id, volumes.by_attachments(tx, volume.id), attach_status="detached")
+        # any other status rests, or an operation holds it and says itself how it ends
+        volumes.begin(tx, volume.id, "detach", values={"attach_status": "detached"})
         return None
     if len(attachments.of_volume(tx, volume.id)) == 1:
         volumes.set_metadata(tx, volume.id, "admin_metadata", {"attached_mode": None})
