@@ -30,6 +30,9 @@ def write(path: Path, tag: int, at: int = 0) -> None:
 
 def holds(path: Path, tag: int, at: int = 0) -> bool:
     """Also while somebody writes elsewhere in it (-U)."""
+    if format_of(path.name) == "raw":
+        with path.open("rb") as file:
+            return os.pread(file.fileno(), BLOCK, at) == bytes([tag]) * BLOCK
     return "verification failed" not in _io(
         path, f"read -P {tag} {at} {BLOCK}", "-r", "-U", "-f", format_of(path.name)
     )
