@@ -9,13 +9,14 @@ else two releases that each free one of a waiter's two keys would both leave it 
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, bindparam, delete, exists, or_, select, update
 
-from breezeblock.store.prepared import Prepared, inserting
+from breezeblock.store.prepared import Prepared, inserting, numbered
 from breezeblock.store.schema import counters, operation_keys, operations
 from breezeblock.store.sql import locked
 from breezeblock.store.transaction import Tx
@@ -54,18 +55,12 @@ def release(tx: Tx, operation_id: str) -> None:
         if late:
             _pass_gates(tx, late)
     tx.run(_RELEASE, {"wanted": operation_id})
-    waiting = tx.rows(
-        select(operation_keys.c.operation_id, operation_keys.c.seq)
-        .where(operation_keys.c.key.in_(mine), operation_keys.c.granted.is_(False))
-        .distinct()
-        .order_by(operation_keys.c.seq)
-    )
-    for row in waiting:
-        if _grant(tx, row.operation_id):
-            tx.execute(update(operations).where(operations.c.id == row.operation_id).values(blocked=False))
-            queue = tx.row(select(operations.c.queue).where(operations.c.id == row.operation_id))
+    for id, _ in tx.rows(_waiters(len(mine)), numbered("key", mine)):
+        if _grant(tx, id):
+            tx.run(_UNBLOCK, {"wanted": id})
+            queue = tx.row(_QUEUE, {"wanted": id})
             if queue is not None:
-                tx.ring(queue.queue)
+                tx.ring(queue[0])
 
 
 def pinned_by(tx: Tx, key: str) -> str | None:
@@ -128,15 +123,40 @@ _PINNED = Prepared(
 
 def _wanted_by_waiters(tx: Tx, keys: Sequence[str]) -> list[str]:
     """Every key of the operations that wait for one of these."""
+    return [row[0] for row in tx.rows(_wanted(len(keys)), numbered("key", keys))]
+
+
+@functools.cache
+def _wanted(keys: int) -> Prepared:
     waiter, other = operation_keys.alias("waiter"), operation_keys.alias("other")
-    rows = tx.rows(
+    return Prepared(
         select(other.c.key)
         .where(
-            waiter.c.key.in_(keys), waiter.c.granted.is_(False), other.c.operation_id == waiter.c.operation_id
+            waiter.c.key.in_(_listed(keys)),
+            waiter.c.granted.is_(False),
+            other.c.operation_id == waiter.c.operation_id,
         )
         .distinct()
     )
-    return [row.key for row in rows]
+
+
+@functools.cache
+def _waiters(keys: int) -> Prepared:
+    """Who waits for one of so many keys, the oldest first."""
+    return Prepared(
+        select(operation_keys.c.operation_id, operation_keys.c.seq)
+        .where(operation_keys.c.key.in_(_listed(keys)), operation_keys.c.granted.is_(False))
+        .distinct()
+        .order_by(operation_keys.c.seq)
+    )
+
+
+def _listed(number: int) -> list[Any]:
+    return [bindparam(f"key{n}") for n in range(number)]
+
+
+_UNBLOCK = Prepared(update(operations).where(operations.c.id == bindparam("wanted")).values(blocked=False))
+_QUEUE = Prepared(select(operations.c.queue).where(operations.c.id == bindparam("wanted")))
 
 
 def _pass_gates(tx: Tx, keys: Iterable[str]) -> None:

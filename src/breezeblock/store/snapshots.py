@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
 
 from breezeblock.model import status as states
 from breezeblock.model.errors import NotFound, WrongStatus
 from breezeblock.model.paging import PageQuery
 from breezeblock.model.snapshot import Snapshot
-from breezeblock.store.paging import filtered, paged
+from breezeblock.store.paging import Pages, filtered
+from breezeblock.store.prepared import Prepared
 from breezeblock.store.schema import snapshots, volumes
 from breezeblock.store.sql import locked
 from breezeblock.store.transaction import Tx
@@ -22,16 +23,23 @@ _STORED = {"metadata_json": "metadata", "object_json": "object"}
 _COLUMNS = [snapshots.c[_STORED.get(name, name)] for name in Snapshot.__struct_fields__]
 _SELECT = select(*_COLUMNS)
 _WITH_VOLUME = _SELECT.join(volumes, volumes.c.id == snapshots.c.volume_id)
+_GET = Prepared(_SELECT.where(snapshots.c.id == bindparam("wanted")))
+_OF_VOLUME = Prepared(
+    _SELECT.where(snapshots.c.volume_id == bindparam("volume")).order_by(
+        snapshots.c.created_at, snapshots.c.id
+    )
+)
 COLUMNS: Mapping[str, ColumnElement[Any]] = {
     name: snapshots.c[_STORED.get(name, name)] for name in Snapshot.__struct_fields__
 } | {"metadata": snapshots.c.metadata, "availability_zone": volumes.c.availability_zone}
 
+_PAGES = Pages(_WITH_VOLUME, COLUMNS, noun="Snapshot")
+
 
 def find(tx: Tx, id: str, project_id: str | None = None) -> Snapshot | None:
-    row = tx.row(_SELECT.where(snapshots.c.id == id))
-    return (
-        None if row is None or (project_id is not None and row.project_id != project_id) else Snapshot(*row)
-    )
+    row = tx.row(_GET, {"wanted": id})
+    found = None if row is None else Snapshot(*row)
+    return None if found is None or (project_id is not None and found.project_id != project_id) else found
 
 
 def get(tx: Tx, id: str, project_id: str | None = None) -> Snapshot:
@@ -43,12 +51,11 @@ def get(tx: Tx, id: str, project_id: str | None = None) -> Snapshot:
 
 def of_volume(tx: Tx, volume_id: str) -> list[Snapshot]:
     """Oldest first."""
-    query = _SELECT.where(snapshots.c.volume_id == volume_id).order_by(snapshots.c.created_at, snapshots.c.id)
-    return [Snapshot(*row) for row in tx.rows(query)]
+    return [Snapshot(*row) for row in tx.rows(_OF_VOLUME, {"volume": volume_id})]
 
 
 def page(tx: Tx, query: PageQuery) -> list[Snapshot]:
-    return [Snapshot(*row) for row in tx.rows(paged(tx, _WITH_VOLUME, COLUMNS, query, noun="Snapshot"))]
+    return [Snapshot(*row) for row in _PAGES.rows(tx, query)]
 
 
 def count(tx: Tx, query: PageQuery) -> int:
