@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class RunningBackend:
-    """Satisfies operations' Backend once `ready`."""
+    """Satisfies operations' Backend once `ready`. `reason`: why it cannot be used now; "" when it can."""
 
     id: str
     settings: Settings
@@ -87,7 +87,17 @@ def _targets(config: Config, settings: Settings, host: str, run: Path) -> Mappin
 
 
 def start(backend: RunningBackend, store: Store) -> bool:
-    """Start driver and targets and register the row. False (with the reason stored) when it cannot be used now."""
+    """Start driver and targets and register the row. False (with the reason stored) when it cannot be used now. A slow start is not begun
+    again beside itself: two would recover the same folder and adopt the same exporters."""
+    if not backend.lock.acquire(blocking=False):
+        return False
+    try:
+        return backend.ready or _start(backend, store)
+    finally:
+        backend.lock.release()
+
+
+def _start(backend: RunningBackend, store: Store) -> bool:
     try:
         backend.driver.start()
         for target in backend.targets.values():
@@ -106,7 +116,7 @@ def start(backend: RunningBackend, store: Store) -> bool:
     }
     _register(backend, store, "up", "", capabilities)
     report(backend, store)
-    backend.ready, backend.reason = True, ""
+    backend.ready = True
     return True
 
 
@@ -168,8 +178,16 @@ def report(backend: RunningBackend, store: Store) -> None:
 
     def write(tx: Tx) -> None:
         pool_rows.report(tx, backend.id, reports)
+        pool_rows.write_backend(tx, backend.id, state="up", reason="")
 
     store.write_sync(write)
+    backend.reason = ""
+
+
+def mark_silent(backend: RunningBackend, store: Store, reason: str) -> None:
+    """It has started and does not answer now: nothing new is placed there until it reports again; what it holds waits."""
+    backend.reason = reason
+    store.write_sync(lambda tx: pool_rows.write_backend(tx, backend.id, state="down", reason=reason))
 
 
 def by_queue(backends: Sequence[RunningBackend]) -> list[str]:

@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from breezeblock.flow.linear import LinearFlow
 from breezeblock.flow.task import Work
-from breezeblock.operations.backend import debt, tidy
+from breezeblock.operations.backend import debt
 from breezeblock.operations.orphan import orphaned
 from breezeblock.operations.registry import FLOWS
 from breezeblock.store import debts, operations, services
@@ -55,10 +55,6 @@ class Orphans:
             self._decide(dead)
         if self._store.read_sync(lambda tx: debts.due(tx, sorted(living))):
             self._store.write_sync(lambda tx: [debt.pay(tx, owed) for owed in debts.due(tx, sorted(living))])
-
-    def tidy(self, backends: Sequence[str]) -> None:
-        for id in backends:
-            self._store.write_sync(lambda tx, id=id: tidy.tidy(tx, id))  # type: ignore[misc]
 
     def _queues(self, tx: Tx) -> tuple[set[str], set[str]]:
         """Those with operations, and those that somebody serves."""

@@ -10,8 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
-from breezeblock.model.errors import Error, Stopping
+from breezeblock.model.errors import Error, Failed, Stopping
+from breezeblock.operations.backend import tidy
 from breezeblock.process import backends as running
 from breezeblock.process.backends import RunningBackend
 from breezeblock.process.orphans import Orphans
@@ -145,13 +147,19 @@ class Periodic:
             self._orphans.look()
 
     def _tidy(self) -> None:
-        if self._orphans is not None:
-            self._orphans.tidy([backend.id for backend in self._backends if backend.ready])
+        for backend in self._backends:
+            if backend.ready:
+                self._store.write_sync(partial(tidy.tidy, backend_id=backend.id))
 
     def _report(self) -> None:
         for backend in self._backends:
             if backend.ready:
-                running.report(backend, self._store)
+                try:
+                    running.report(backend, self._store)
+                except Failed as error:  # the others report all the same
+                    if backend.reason != str(error):
+                        log.warning("backend %s does not report: %s", backend.name, error)
+                    running.mark_silent(backend, self._store, str(error))
 
     def _retry(self) -> None:
         for backend in self._backends:

@@ -55,7 +55,7 @@ class Status:
 
     def _rows(self, tx: Tx) -> dict[str, Any]:
         owed = int(tx.execute(select(func.count()).select_from(debts)).scalar_one())
-        warnings = [f"backend {b.name} is down: {b.reason}" for b in self._backends if not b.ready]
+        warnings = [f"backend {b.name} is down: {b.reason}" for b in self._backends if b.reason]
         found = pools.page(tx)
         warnings += [
             f"pool {p.host}: {p.report.get('reason')}" for p in found if not p.report.get("usable", True)
@@ -64,7 +64,7 @@ class Status:
             warnings.append(f"{owed} undo steps are owed to backends (see findings)")
         return {
             "backends": [
-                {"id": b.id, "name": b.name, "state": "up" if b.ready else "down", "reason": b.reason}
+                {"id": b.id, "name": b.name, "state": "down" if b.reason else "up", "reason": b.reason}
                 for b in self._backends
             ],
             "pools": [
