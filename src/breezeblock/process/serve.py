@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,10 @@ class Service:
                 self._announce(ready_file)
                 self._wait_for_signal()
         finally:
-            self._stop()
+            working = self._stop()
+        if working:
+            logging.shutdown()
+            os._exit(0)  # Python would wait for the threads of what was left running, for as long as that takes
         return 0
 
     async def _serve_http(self, ready_file: Path | None) -> None:
@@ -303,8 +307,10 @@ class Service:
             signal.signal(number, lambda *_: self.stopping.set())
         self.stopping.wait()
 
-    def _leave(self, tx: Tx) -> None:
-        operations.release_all(tx, self.process_id)
+    def _leave(self, tx: Tx, *, working: bool) -> None:
+        """While something is still at work its lease is not given away: it ends by itself, soon after this process."""
+        if not working:
+            operations.release_all(tx, self.process_id)
         services.gone(tx, self.process_id)
 
     def _rung(self, names: frozenset[str]) -> None:
@@ -313,13 +319,15 @@ class Service:
         if any(name.startswith("operation/") for name in names):
             self.periodic.nudge()
 
-    def _stop(self) -> None:
+    def _stop(self) -> bool:
+        """Whether something had to be left running."""
         self.stopping.set()
         self.periodic.stop()
-        self.engine.stop(grace_seconds=5.0)
+        working = bool(self.engine.stop(grace_seconds=5.0))
         with contextlib.suppress(Exception):  # the process ends either way; leases end by themselves
-            self.store.write_sync(self._leave)
+            self.store.write_sync(partial(self._leave, working=working))
         self.store.close()
+        return working
 
 
 def _without_signals(config: Any) -> Any:
