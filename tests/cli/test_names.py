@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from breezeblock.cli.exits import REFUSED
+from breezeblock.cli.exits import OK, REFUSED
 from tests.cli.conftest import Command
 from tests.cli.fake import Fake, Reply, volume
 
@@ -63,3 +63,10 @@ def test_control_characters_in_a_name_do_not_reach_the_terminal(fake: Fake, comm
     ran = command("volume", "list")
     assert "\x1b" not in ran.out
     assert ran.status == 0
+
+
+def test_a_key_of_any_characters_reaches_the_service_as_one_segment(fake: Fake, command: Command) -> None:
+    ident = volume()["id"]
+    fake.on("DELETE", f"/v3/volumes/{ident}/metadata/a%20b%2Fc%25%3F", Reply(200))
+    fake.on("GET", f"/v3/volumes/{ident}", Reply(200, {"volume": volume()}))
+    assert command("volume", "set", ident, "--unset", "a b/c%?").status == OK

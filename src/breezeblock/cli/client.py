@@ -11,7 +11,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from breezeblock.cli.credentials import Credentials
 from breezeblock.cli.exits import REFUSED, UNREACHABLE, Ended
@@ -116,7 +116,7 @@ class Client:
         query: Mapping[str, Any] | None = None,
         timeout: float | None = None,
     ) -> Answer:
-        target = self._root + path
+        target = self._root + quote(path, safe="/%")
         asked = [
             (k, str(v).lower() if isinstance(v, bool) else v)
             for k, v in (query or {}).items()
@@ -174,6 +174,9 @@ class Client:
                 if attempt == 1 and not fresh and method == "GET" and not isinstance(why, TimeoutError):
                     continue
                 raise Unreachable(self.credentials.endpoint, _short(why)) from None
+            except BaseException:
+                self.close()  # Ctrl-C in the middle of an answer: what is given back now needs a connection that works
+                raise
             self._used = time.monotonic()
             if answer.will_close:
                 self.close()
@@ -229,6 +232,11 @@ class Client:
             had=more.get("had"),
             remedy=remedy,
         )
+
+
+def segment(text: str) -> str:
+    """One segment of a path, whatever characters it has: a metadata key may hold slashes."""
+    return quote(text, safe="")
 
 
 def _short(why: Exception) -> str:

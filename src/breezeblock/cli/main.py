@@ -4,11 +4,15 @@ work. Must never let an expected failure end in a traceback, nor hide an unexpec
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
 
 from breezeblock.cli.exits import INTERRUPTED, OK, REFUSED, Ended
 from breezeblock.cli.parser import build
@@ -21,7 +25,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     # Known before parsing: a usage error, too, answers in JSON when JSON is wanted.
     as_json = "--json" in words
     try:
-        return _run(words)
+        with _ended_in_order():
+            return _run(words)
     except Ended as why:
         return _tell(why, as_json)
     except KeyboardInterrupt:
@@ -31,6 +36,27 @@ def run(argv: Sequence[str] | None = None) -> int:
         # The reader has gone (head, less): nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM and a closed terminal end a command as Ctrl-C does: an import that just vanished would leave its volume attached. What
+    is ignored (nohup) stays so, and the second of two signals does not disturb the giving back."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for one in before:
+            signal.signal(one, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    asked = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+    before = {one: signal.SIG_DFL for one in asked if signal.getsignal(one) is signal.SIG_DFL}
+    for one in before:
+        signal.signal(one, end)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _run(words: list[str]) -> int:

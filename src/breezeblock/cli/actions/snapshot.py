@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from breezeblock.cli import render
+from breezeblock.cli.client import segment
 from breezeblock.cli.exits import usage
 from breezeblock.cli.names import SNAPSHOT, VOLUME, resolve
 from breezeblock.cli.session import Session
@@ -77,7 +78,7 @@ def change(
     if properties:
         client.post(f"/snapshots/{ident}/metadata", {"metadata": dict(properties)})
     for key in unset:
-        client.delete(f"/snapshots/{ident}/metadata/{key}")
+        client.delete(f"/snapshots/{ident}/metadata/{segment(key)}")
     if status:
         client.act("snapshots", ident, "os-reset_status", {"status": status})
     show(session, snapshot=ident)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from breezeblock.cli import render
+from breezeblock.cli.client import segment
 from breezeblock.cli.exits import usage
 from breezeblock.cli.names import TYPE, resolve
 from breezeblock.cli.session import Session
@@ -58,7 +59,7 @@ def change(
     if properties:
         client.post(f"/types/{ident}/extra_specs", {"extra_specs": dict(properties)})
     for key in unset:
-        client.delete(f"/types/{ident}/extra_specs/{key}")
+        client.delete(f"/types/{ident}/extra_specs/{segment(key)}")
     show(session, volume_type=ident)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from breezeblock.cli import render
-from breezeblock.cli.client import Answer
+from breezeblock.cli.client import Answer, segment
 from breezeblock.cli.exits import usage
 from breezeblock.cli.names import SNAPSHOT, VOLUME, resolve
 from breezeblock.cli.session import Session
@@ -112,7 +112,7 @@ def change(
     if properties:
         client.post(f"/volumes/{ident}/metadata", {"metadata": dict(properties)})
     for key in unset:
-        client.delete(f"/volumes/{ident}/metadata/{key}")
+        client.delete(f"/volumes/{ident}/metadata/{segment(key)}")
     if bootable is not None:
         client.act("volumes", ident, "os-set_bootable", {"bootable": bootable})
     if read_only is not None:
