@@ -280,8 +280,21 @@ def refuse(volume: Volume, verb: str, needed: str = "") -> WrongStatus:
         needed=needed or "status " + " or ".join(sorted(move.frm)),
         had=f"status {volume.status}, {volume.attach_status}"
         + (f", migration {volume.migration_status}" if volume.migration_status else ""),
+        remedy=_way_out(volume),
         **({"operation": volume.operation_id} if volume.operation_id else {}),
     )
+
+
+def _way_out(volume: Volume) -> str:
+    """Only a status that an operation holds passes by itself ("": the catalogue's advice to wait for it)."""
+    state = states.VOLUME.get(volume.status)
+    if volume.status == "in-use":
+        return "Detach the volume first: 'breezeblock explain ID' names who has it."
+    if volume.status.startswith("error"):
+        return "See 'breezeblock explain ID' for what went wrong; delete the volume, or mend it and reset its status."
+    if state is not None and state.holder is states.Holder.CLIENT:
+        return "A client holds it: 'breezeblock explain ID' names it. That client goes on, or its attachment is ended."
+    return ""
 
 
 def by_attachments(tx: Tx, id: str) -> str:

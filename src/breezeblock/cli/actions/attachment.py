@@ -60,12 +60,27 @@ def detach(session: Session, *, what: str, force: bool, unmount: bool) -> None:
                     had=f"mounted at {point}",
                     remedy=f"Run: umount {point}  (or detach with --unmount).",
                 )
-    answer = client.post("/breezeblock/detach", {**wanted, "force": force})
+    try:
+        answer = client.post("/breezeblock/detach", {**wanted, "force": force})
+    except Ended as why:
+        if why.code != "not-found" or not (force and attachments):
+            raise
+        _end_clients(session, attachments)
+        session.show({"detached": wanted, "operation": None}, f"{next(iter(wanted.values()))} detached")
+        return
     operation = session.finish(
         answer._replace(operation=answer.operation or str(answer.body["operation"]["id"]))
     )
     verb = "detached" if session.wait else "being detached"
     session.show({"detached": wanted, "operation": operation}, f"{next(iter(wanted.values()))} {verb}")
+
+
+def _end_clients(session: Session, attachments: list[Mapping[str, Any]]) -> None:
+    """No agent made them: a client did that did not end them, such as an import that was killed. The service refuses, naming who, while
+    somebody still holds the export open."""
+    for attachment in attachments:
+        session.note(f"ending attachment {attachment['id']} of {attachment.get('host') or 'a client'}")
+        session.client.delete(f"/attachments/{attachment['id']}")
 
 
 def mount_points(device: str) -> list[Path]:

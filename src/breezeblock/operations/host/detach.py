@@ -12,6 +12,7 @@ from typing import Any
 from breezeblock.flow.task import Change, Flow, Work
 from breezeblock.model.errors import Conflict, NotFound
 from breezeblock.model.identity import Caller
+from breezeblock.model.volume import Volume
 from breezeblock.operations.attachment.delete import forget, stay_attached
 from breezeblock.operations.attachment.exporting import UNEXPORT
 from breezeblock.operations.host.connecting import DISCONNECT
@@ -36,7 +37,7 @@ def detach(
         volume = volumes.get(tx, str(volume_id), project)
         mine = [a for a in volume.attachments or attachments.of_volume(tx, volume.id) if a.agent_host]
         if not mine:
-            raise NotFound(f"Volume {volume_id} is not attached to a host by an agent")
+            raise _not_by_an_agent(tx, volume)
         if len(mine) > 1:
             raise Conflict(
                 f"Volume {volume_id} has several attachments",
@@ -80,6 +81,20 @@ def detach(
         lane=INTERACTIVE,
     )
     return operation
+
+
+def _not_by_an_agent(tx: Tx, volume: Volume) -> NotFound:
+    clients = ", ".join(
+        f"attachment {a.id} of {a.attached_host or 'a client'}" for a in attachments.of_volume(tx, volume.id)
+    )
+    return NotFound(
+        f"Volume {volume.id} is not attached to a host by an agent",
+        needed="an attachment that an agent made",
+        had=clients or "no attachment",
+        remedy="Its client ends it; when that is gone: 'breezeblock detach --force' (refused while a session is open)."
+        if clients
+        else "There is nothing to detach.",
+    )
 
 
 def _forget(tx: Tx, work: Work) -> None:
