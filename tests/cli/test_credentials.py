@@ -111,3 +111,10 @@ def test_a_dead_service_is_told_from_a_refusal(
     assert ran.status == UNREACHABLE
     assert "Connection refused" in ran.err
     assert "Start it with 'breezeblock serve'" in ran.err
+
+
+def test_a_file_of_another_endpoint_is_told_from_none(data: Path) -> None:
+    with pytest.raises(Ended) as refused:
+        credentials.find({"BREEZEBLOCK_DATA": str(data)}, endpoint="http://127.0.0.1:2")
+    assert refused.value.had == f"the token of http://127.0.0.1:8776 at {data / 'admin.json'}"
+    assert "the-token" not in str(refused.value)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import subprocess
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from breezeblock.cli.exits import REFUSED, USAGE
+from breezeblock.cli.exits import OK, REFUSED, USAGE
 from tests.cli.conftest import Command
 from tests.cli.fake import Fake, Reply, operation, volume
 
@@ -168,4 +169,37 @@ def test_a_size_below_the_images_is_refused_before_anything_is_made(
     ran = command("volume", "import", str(path), "--size", "1G")
     assert ran.status == USAGE
     assert "needed 2 GiB; there was 1 GiB" in ran.err
+    assert fake.asked == []
+
+
+def test_what_is_no_image_file_is_refused_before_anything_is_made(
+    fake: Fake, command: Command, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty").touch()
+    for path, why in (
+        (tmp_path / "pipe", "no plain file"),
+        (tmp_path, "no plain file"),
+        (tmp_path / "empty", "is empty"),
+    ):
+        ran = command("volume", "import", str(path))
+        assert ran.status == REFUSED
+        assert why in ran.err
+    assert fake.asked == []
+
+
+def test_a_link_to_an_image_is_followed(
+    fake: Fake, command: Command, disk: Path, content: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "link.raw").symlink_to(content)
+    assert command("volume", "import", str(tmp_path / "link.raw")).status == OK
+    assert sha256(disk, SIZE) == sha256(content)
+
+
+def test_no_file_gets_a_name_of_a_format_that_it_does_not_have(
+    fake: Fake, command: Command, tmp_path: Path
+) -> None:
+    ran = command("volume", "export", VOLUME, str(tmp_path / "disk.vmdk"))
+    assert ran.status == USAGE
+    assert "needed raw or qcow2" in ran.err
     assert fake.asked == []

@@ -81,12 +81,13 @@ def find(
     looked = []
     for folder in data_folders(environ, uid):
         path = folder / "admin.json"
-        looked.append(str(path))
         written = _read(path, trusted_owners(environ, uid))
         if written is None:
+            looked.append(f"nothing at {path}")
             continue
         # The file's token belongs to the file's service: it is never sent to another address.
         if endpoint and endpoint.rstrip("/") != written["endpoint"].rstrip("/"):
+            looked.append(f"the token of {written['endpoint']} at {path}")
             continue
         return Credentials(
             written["endpoint"].rstrip("/"), written["token"], project or written["project_id"], str(path)
@@ -96,7 +97,7 @@ def find(
         f"no credentials for {endpoint}" if endpoint else "no service of this user was found",
         code="unreachable",
         needed="the credentials file of a running service, or an endpoint and a token",
-        had="nothing at " + ", ".join(looked),
+        had=", ".join(looked),
         remedy=HOW_TO_START,
     )
 

@@ -5,6 +5,7 @@ bytes are moved by qemu-img as this user. Must never probe a format, overwrite a
 from __future__ import annotations
 
 import os
+import stat
 import time
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from breezeblock.cli.wait import for_operation
 
 GIB = 1 << 30
 FLUSH_SECONDS = 600.0
+#: Names that promise another format than the file would have.
+_FOREIGN = (".vmdk", ".vdi", ".vhd", ".vhdx", ".qed")
 
 
 def import_file(
@@ -70,6 +73,13 @@ def import_file(
 
 def export_file(session: Session, *, volume: str, path: Path, format: str | None) -> None:
     programs.need("qemu-img")
+    if format is None and path.suffix in _FOREIGN:
+        raise usage(
+            f"{path.suffix[1:]} is not written here",
+            needed="raw or qcow2",
+            had=str(path),
+            remedy="Name the file .qcow2 or .raw, or say --format.",
+        )
     fmt = format or ("qcow2" if path.suffix in (".qcow2", ".qcow") else "raw")
     _free(path)
     client, ident = session.client, resolve(session.client, VOLUME, volume)
@@ -108,13 +118,21 @@ def _facts(path: Path, stated: str | None) -> tuple[str, int]:
     from breezeblock.model.errors import BadFormat
 
     try:
-        facts = inspect(path, stated)
+        # Looked at before it is opened: opening a pipe waits for its writer.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise refused(
+                f"{path} is no plain file", code="image.unreadable", needed="a regular file", had=str(path)
+            )
+        # A link of the caller's own is followed once, here; the inspector follows none.
+        facts = inspect(path.resolve(), stated)
     except OSError as why:
         raise refused(f"{path} cannot be read: {why.strerror}", code="image.unreadable") from None
     except BadFormat as why:
         raise refused(
             f"{path}: {why.message}", code=why.code, needed=why.needed, had=why.had, remedy=why.remedy
         ) from None
+    if not facts.virtual_size:
+        raise refused(f"{path} is empty", code="image.empty", needed="an image", had="0 bytes")
     return facts.format, facts.virtual_size
 
 
