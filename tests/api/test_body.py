@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from breezeblock.api.body import parse
+from breezeblock.api.wire import RequestHead
+from breezeblock.model.errors import Malformed
 from tests.api.asgi import Client
 
 BOMBS = {
@@ -71,3 +76,16 @@ def test_an_action_of_a_later_version_is_404(client: Client) -> None:
     path, body = "/v3/volumes/5d7e9c53-7a6b-4d5b-9d1b-1c2d3e4f5a6b/action", {"revert": {"snapshot_id": "x"}}
     assert "microversion" in client.at("3.39").post(path, body).fault[1]
     assert "microversion" not in client.at("3.40").post(path, body).fault[1]
+
+
+def test_a_key_given_twice_among_thousands_is_found_in_one_pass() -> None:
+    body = b"{" + b",".join(b'"%x":0' % i for i in range(50_000)) + b',"c34f":1}'
+    began = time.process_time()
+    with pytest.raises(Malformed, match="'c34f' is given twice"):
+        parse(body)
+    assert time.process_time() - began < 2.0, "its square took half a minute"
+
+
+def test_a_length_with_thousands_of_zeros_is_a_number() -> None:
+    assert RequestHead([(b"content-length", b"0" * 5000 + b"7")]).length == 7
+    assert RequestHead([(b"content-length", b"0" * 5000)]).length == 0

@@ -50,8 +50,12 @@ class _Duplicate(ValueError):
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _Duplicate(repr(_short(next(key for key in keys if keys.count(key) > 1))))
+        # One pass: a body full of keys must not cost its square.
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _Duplicate(repr(_short(key)))
+            seen.add(key)
     return found
 
 

@@ -60,7 +60,8 @@ class RequestHead:
                 case b"content-type":
                     self.content_type = value.decode("latin-1")
                 case b"content-length":
-                    self.length = int(value) if value.isdigit() else 0
+                    # The parser has checked its worth; thousands of leading zeros are more than int() reads.
+                    self.length = int(value.lstrip(b"0") or b"0") if value.isdigit() else 0
                 case b"if-match":
                     self.if_match = value.decode("latin-1")
                 case _:
