@@ -222,7 +222,9 @@ class Service:
         from breezeblock.api import app
         from breezeblock.api.auth import LocalTokens, NoAuth
         from breezeblock.api.services import Facts, Services
+        from breezeblock.process import door
 
+        door.enough_descriptors()
         waiting = Waiting(self.store, self.bell, self.claims)
         status = Status(
             self.store,
@@ -262,7 +264,7 @@ class Service:
             uvicorn.Config(
                 api,
                 loop="none",
-                http="httptools",
+                http=door.Door,
                 ws="none",
                 lifespan="off",
                 log_level="warning",
@@ -292,7 +294,7 @@ class Service:
             else:
                 server.should_exit = server.force_exit = True
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _stop_signals():
             loop.add_signal_handler(number, stop)
         self._announce(ready_file)
         await server.serve(sockets=[self.socket])
@@ -303,7 +305,7 @@ class Service:
             ready_file.write_text(self.endpoint + "\n", encoding="ascii")
 
     def _wait_for_signal(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _stop_signals():
             signal.signal(number, lambda *_: self.stopping.set())
         self.stopping.wait()
 
@@ -340,6 +342,12 @@ def _without_signals(config: Any) -> Any:
             yield
 
     return Server(config)
+
+
+def _stop_signals() -> tuple[signal.Signals, ...]:
+    """A closed terminal stops the service in order too, unless its start said that it shall not (nohup)."""
+    stays = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM) if stays else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _give_up(reason: str) -> None:
