@@ -36,7 +36,7 @@ def volume(store: Store, outside: Outside) -> str:
     return id
 
 
-def nothing_is_left(outside: Outside, volume: str) -> None:
+def check_nothing_is_left(outside: Outside, volume: str) -> None:
     assert outside.home.target.exports == {}
     assert outside.connected.devices == set()
     seen = rows.seen(outside.store, volume)
@@ -56,7 +56,7 @@ def test_a_delete_while_the_connection_is_made_ends_both(
     outside.settle()
     assert asked != [None]
     assert asked[0] is not None
-    nothing_is_left(outside, volume)
+    check_nothing_is_left(outside, volume)
     ended = store.read_sync(lambda tx: history.get(tx, str(asked[0]), None))
     assert ended.state == "succeeded"
 
@@ -69,7 +69,7 @@ def test_a_delete_before_the_connection_is_begun_cancels_it(
     store.write_sync(lambda tx: delete(tx, admin, made.id))
     assert outside.settle() == [Outcome.CANCELLED, Outcome.SUCCEEDED]
     assert store.read_sync(lambda tx: history.get(tx, operation, None)).state == "cancelled"
-    nothing_is_left(outside, volume)
+    check_nothing_is_left(outside, volume)
 
 
 def test_a_detach_behind_an_attach_that_works_takes_it_away_again(
@@ -78,7 +78,7 @@ def test_a_detach_behind_an_attach_that_works_takes_it_away_again(
     store.write_sync(lambda tx: attach(tx, admin, volume, host=HOST, here=HOST))
     store.write_sync(lambda tx: detach(tx, admin, volume_id=volume))
     outside.settle()
-    nothing_is_left(outside, volume)
+    check_nothing_is_left(outside, volume)
 
 
 def test_a_detach_behind_an_attach_that_fails_has_nothing_to_do(
@@ -88,7 +88,7 @@ def test_a_detach_behind_an_attach_that_fails_has_nothing_to_do(
     store.write_sync(lambda tx: attach(tx, admin, volume, host=HOST, here=HOST))
     store.write_sync(lambda tx: detach(tx, admin, volume_id=volume))
     assert outside.settle() == [Outcome.FAILED, Outcome.SUCCEEDED]
-    nothing_is_left(outside, volume)
+    check_nothing_is_left(outside, volume)
 
 
 def test_what_is_to_be_deleted_keeps_its_newer_operation_when_the_older_one_ends(
@@ -110,7 +110,7 @@ def test_a_reconnect_behind_a_detach_is_not_begun(
     assert store.write_sync(lambda tx: reconnect(tx, made.id, "its device is not there")) is None
     outside.settle()
     assert store.write_sync(lambda tx: reconnect(tx, made.id, "its device is not there")) is None
-    nothing_is_left(outside, volume)
+    check_nothing_is_left(outside, volume)
 
 
 def test_a_cancelled_detach_leaves_the_volume_in_use(
