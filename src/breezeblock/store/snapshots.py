@@ -16,7 +16,7 @@ from breezeblock.model.snapshot import Snapshot
 from breezeblock.store.paging import Pages, filtered
 from breezeblock.store.prepared import Prepared
 from breezeblock.store.schema import snapshots, volumes
-from breezeblock.store.sql import locked
+from breezeblock.store.sql import locked, locking
 from breezeblock.store.transaction import Tx
 
 _STORED = {"metadata_json": "metadata", "object_json": "object"}
@@ -24,6 +24,7 @@ _COLUMNS = [snapshots.c[_STORED.get(name, name)] for name in Snapshot.__struct_f
 _SELECT = select(*_COLUMNS)
 _WITH_VOLUME = _SELECT.join(volumes, volumes.c.id == snapshots.c.volume_id)
 _GET = Prepared(_SELECT.where(snapshots.c.id == bindparam("wanted")))
+_LOCK = locking(select(snapshots.c.id).where(snapshots.c.id == bindparam("wanted")))
 _OF_VOLUME = Prepared(
     _SELECT.where(snapshots.c.volume_id == bindparam("volume")).order_by(
         snapshots.c.created_at, snapshots.c.id
@@ -47,6 +48,13 @@ def get(tx: Tx, id: str, project_id: str | None = None) -> Snapshot:
     if found is None:
         raise NotFound(f"Snapshot {id} could not be found")
     return found
+
+
+def lock(tx: Tx, id: str, project_id: str | None = None) -> Snapshot:
+    """As get, and nobody else changes the row until this transaction ends: for who pins it."""
+    if tx.dialect != "sqlite":
+        tx.row(_LOCK, {"wanted": id})
+    return get(tx, id, project_id)
 
 
 def of_volume(tx: Tx, volume_id: str) -> list[Snapshot]:

@@ -129,7 +129,7 @@ def _source(tx: Tx, caller: Caller, wanted: CreateVolume) -> tuple[Snapshot | No
             "Invalid input: at most one of snapshot_id and source_volid", needed="one source", had="two"
         )
     if wanted.snapshot_id:
-        snapshot = snapshots.get(tx, wanted.snapshot_id, project)
+        snapshot = snapshots.lock(tx, wanted.snapshot_id, project)  # a delete that comes now sees the pin
         if snapshot.status not in SNAPSHOT_MOVES["use"].frm:
             raise snapshots.refuse(snapshot, "use")
         return snapshot, None
