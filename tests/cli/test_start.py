@@ -6,7 +6,6 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -47,14 +46,17 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.slow
 def test_help_answers_in_less_than_200_ms() -> None:
+    """By the processor's time: what else runs on the machine must not decide it."""
+
     def once() -> float:
-        began = time.monotonic()
+        began = os.times()
         subprocess.run(
             [sys.executable, "-m", "breezeblock.cli", "volume", "create", "--help"],
             capture_output=True,
             timeout=30,
         )
-        return time.monotonic() - began
+        ended = os.times()
+        return ended.children_user + ended.children_system - began.children_user - began.children_system
 
     once()
     assert statistics.median(once() for _ in range(9)) < 0.2
