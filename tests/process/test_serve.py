@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -69,6 +70,35 @@ def test_a_port_in_use_is_said(data: Path, tmp_path: Path) -> None:
     with served(data) as service:
         address = service.credentials["endpoint"].removeprefix("http://")
         assert "cannot listen on" in refusal("--listen", address, data=tmp_path / "other")
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o707])
+def test_a_data_folder_that_others_may_write_to_is_refused(data: Path, mode: int) -> None:
+    data.mkdir()
+    data.chmod(mode)
+    said = refusal("--listen", "127.0.0.1:0", data=data)
+    assert f"mode {mode:04o}" in said
+    assert f"chmod 700 {data}" in said
+    assert list(data.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder away")
+def test_a_data_folder_of_somebody_else_is_refused_unless_he_asked_for_it_with_sudo(data: Path) -> None:
+    data.mkdir()
+    os.chown(data, 12345, 12345)
+    assert "owner uid 12345" in refusal("--listen", "127.0.0.1:0", data=data)
+    assert list(data.iterdir()) == []
+    with served(data, environ={"SUDO_UID": "12345"}) as service:
+        assert service.ask("GET", "/v3/volumes")[0] == 200
+
+
+def test_nothing_in_a_readable_data_folder_is_for_others(data: Path) -> None:
+    data.mkdir(mode=0o755)
+    with served(data) as service:
+        made = service.ask("POST", "/v3/volumes", {"volume": {"size": 1}})[1]["volume"]
+        service.until(f"/v3/volumes/{made['id']}", "volume", "available")
+        open_to_others = [path for path in data.rglob("*") if path.lstat().st_mode & 0o077 and not path.is_symlink()]
+    assert open_to_others == []
 
 
 def test_an_address_that_others_reach_is_refused_with_a_reason(data: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import stat
 import uuid
 from pathlib import Path
 
@@ -34,6 +35,19 @@ class Credentials(msgspec.Struct, frozen=True):
         )
 
 
+def _refuse_strangers(path: Path) -> None:
+    """Whoever may write here could put a token, a database or a volume of his own in the place of ours."""
+    seen, invoking = path.stat(), os.environ.get("SUDO_UID", "")
+    trusted = {0, os.geteuid()} | ({int(invoking)} if os.geteuid() == 0 and invoking.isdigit() else set())
+    if seen.st_uid not in trusted or seen.st_mode & 0o022:
+        raise Failed(
+            f"the data folder {path} can be changed by others",
+            needed=f"a folder of uid {os.geteuid()} that nobody else may write to",
+            had=f"owner uid {seen.st_uid}, mode {stat.S_IMODE(seen.st_mode):04o}",
+            remedy=f"Run: chmod 700 {path}  (and chown it), or choose another with --data or BREEZEBLOCK_DATA.",
+        )
+
+
 class DataFolder:
     """Opened by exactly one process: the lock is held until it ends, however it ends."""
 
@@ -41,6 +55,7 @@ class DataFolder:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _refuse_strangers(path)
             self._lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise Failed(

@@ -52,6 +52,7 @@ def run(
     *, config: Path | str | None, listen: str | None, data: Path | str | None, ready_file: Path | str | None
 ) -> int:
     """The exit code: 0 after a graceful stop, 1 when it refused to start (one sentence says why)."""
+    os.umask(0o077)  # nothing that this process makes is for others, whatever the folder that it is made in
     logging.basicConfig(
         level=os.environ.get("BREEZEBLOCK_LOG", "INFO"),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
