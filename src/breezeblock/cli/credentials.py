@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from breezeblock.cli.exits import UNREACHABLE, Ended, refused
+from breezeblock.cli.listener import require_owner
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:8776"
 HOW_TO_START = "Start one with 'breezeblock serve', or name one with --endpoint and BREEZEBLOCK_TOKEN."
@@ -89,6 +90,7 @@ def find(
         if endpoint and endpoint.rstrip("/") != written["endpoint"].rstrip("/"):
             looked.append(f"the token of {written['endpoint']} at {path}")
             continue
+        require_owner(written["endpoint"], trusted_owners(environ, uid))
         return Credentials(
             written["endpoint"].rstrip("/"), written["token"], project or written["project_id"], str(path)
         )

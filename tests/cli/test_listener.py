@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A token is not told to whoever took the port of a service that is down."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from breezeblock.cli.exits import Ended
+from breezeblock.cli.listener import require_owner
+
+HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def test_our_own_service_is_believed(port: int) -> None:
+    require_owner(f"http://127.0.0.1:{port}", {os.geteuid()})
+
+
+def test_another_users_is_not(port: int) -> None:
+    with pytest.raises(Ended, match="another user's program listens") as refused:
+        require_owner(f"http://127.0.0.1:{port}", {os.geteuid() + 1})
+    assert refused.value.had == f"uid {os.geteuid()}"
+
+
+def test_a_connection_is_no_listener_and_ipv6_counts(tmp_path: Path) -> None:
+    (tmp_path / "tcp").write_text(
+        HEAD
+        + "   0: 0100007F:2248 0100007F:0001 01 00000000:00000000 00:00000000 00000000  1000        0 1\n"
+    )
+    require_owner("http://127.0.0.1:8776", {0}, tables=tmp_path)
+    (tmp_path / "tcp6").write_text(
+        HEAD
+        + f"   0: {'0' * 32}:2248 {'0' * 32}:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 1\n"
+    )
+    with pytest.raises(Ended):
+        require_owner("http://[::1]:8776", {0}, tables=tmp_path)
+
+
+def test_nobody_and_other_hosts_are_for_the_connection_to_find_out(tmp_path: Path) -> None:
+    require_owner("http://127.0.0.1:8776", {0}, tables=tmp_path)
+    require_owner("https://storage.example:8776", {0})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_the_command_sends_nothing_to_a_stranger_at_the_port(data: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    thief = subprocess.Popen(
+        ["setpriv", "--reuid", "65534", "--clear-groups", sys.executable, "-c", f"""
+import socket
+s = socket.create_server(("127.0.0.1", {port}))
+print("up", flush=True)
+s.settimeout(5)
+try:
+    s.accept()
+    print("came", flush=True)
+except TimeoutError:
+    print("nobody came", flush=True)
+"""],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd="/",
+    )  # fmt: skip
+    assert thief.stdout is not None
+    try:
+        if thief.stdout.readline() != "up\n":
+            pytest.skip("this interpreter lies where the other user cannot reach it")
+        (data / "admin.json").write_text(
+            f'{{"endpoint": "http://127.0.0.1:{port}", "token": "t", "project_id": "p"}}'
+        )
+        ran = subprocess.run(
+            [sys.executable, "-m", "breezeblock.cli", "volume", "list"],
+            env={**os.environ, "BREEZEBLOCK_DATA": str(data)},
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert ran.returncode == 3
+        assert "uid 65534" in ran.stderr
+        assert thief.stdout.readline() == "nobody came\n"
+    finally:
+        thief.kill()
+        thief.wait()
+        thief.stdout.close()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "admin.json").touch(mode=0o600)
+    return tmp_path
