@@ -101,7 +101,7 @@ def test_a_deep_page_costs_what_the_first_one_costs(crowded: Store, project: str
 @pytest.mark.parametrize("number", [1, 900])
 def test_an_index_leads_to_the_page(crowded: Store, project: str | None, index: str, number: int) -> None:
     def plan(tx: Tx) -> str:
-        statement = paged(tx, volumes._SELECT, volumes.COLUMNS, _query(number, project), noun="Volume")
+        statement = paged(tx, volumes.SELECT, volumes.COLUMNS, _query(number, project), noun="Volume")
         text = str(statement.compile(tx.conn, compile_kwargs={"literal_binds": True}))
         return "\n".join(row[3] for row in tx.conn.exec_driver_sql("EXPLAIN QUERY PLAN " + text))
 

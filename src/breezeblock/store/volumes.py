@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Volume rows: reads, pages, compare-and-swap of the status, metadata. Every write raises the row's version; a status is only written by a
-verb of model.status (begin/settle) or by reset."""
+"""Volume rows: reads, compare-and-swap of the status, metadata; lists (volume_lists) are asked here too. Every write raises the row's
+version; a status is only written by a verb of model.status (begin/settle) or by reset."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
     ColumnElement,
-    Select,
     String,
     and_,
     bindparam,
-    cast,
     delete,
     exists,
     func,
+    literal,
     not_,
     or_,
     select,
@@ -27,70 +26,24 @@ from sqlalchemy import (
 
 from breezeblock.model import status as states
 from breezeblock.model.errors import NotFound, WrongStatus
-from breezeblock.model.paging import PageQuery
 from breezeblock.model.volume import Volume
 from breezeblock.store import attachments as attachment_rows
-from breezeblock.store.paging import Pages, filtered
-from breezeblock.store.prepared import Prepared, inserting, numbered
-from breezeblock.store.remembered import NAMES, Head
-from breezeblock.store.schema import attachments, backends, counters, snapshots, volume_types, volumes
+from breezeblock.store.prepared import Prepared, inserting
+from breezeblock.store.schema import attachments, snapshots, volumes
 from breezeblock.store.sql import locked, locking
 from breezeblock.store.transaction import Tx
+from breezeblock.store.volume_lists import COLUMNS as COLUMNS
+from breezeblock.store.volume_lists import SELECT as SELECT
+from breezeblock.store.volume_lists import count as count
+from breezeblock.store.volume_lists import page as page
+from breezeblock.store.volume_lists import summary as summary
 
-_HOST = (backends.c.host + "@" + backends.c.name + "#" + volumes.c.pool).label("host")
-_RENAMED: dict[str, Any] = {
-    "volume_type": volume_types.c.name.label("volume_type"),
-    "host": _HOST,
-    "metadata_json": volumes.c.metadata,
-    "admin_metadata_json": volumes.c.admin_metadata,
-    "image_metadata_json": volumes.c.image_metadata,
-    "object_json": volumes.c.object,
-}
-_COLUMNS: list[Any] = [
-    _RENAMED[name] if name in _RENAMED else volumes.c[name]
-    for name in Volume.__struct_fields__
-    if name != "attachments"
-]
-_FROM = volumes.outerjoin(volume_types, volume_types.c.id == volumes.c.volume_type_id).outerjoin(
-    backends, backends.c.id == volumes.c.backend_id
-)
-_SELECT = select(*_COLUMNS).select_from(_FROM)
-_GET = Prepared(_SELECT.where(volumes.c.id == bindparam("wanted")))
-_LOCK = locking(select(volumes.c.id).where(volumes.c.id == bindparam("wanted")))
-_INSERT = inserting(volumes)
-_REMOVE = Prepared(delete(volumes).where(volumes.c.id == bindparam("wanted")))
-#: what filters and sort keys may name.
-COLUMNS: Mapping[str, ColumnElement[Any]] = {
-    name: _RENAMED[name] if name in _RENAMED else volumes.c[name]
-    for name in Volume.__struct_fields__
-    if name not in ("attachments", "host")
-} | {"metadata": volumes.c.metadata, "image_metadata": volumes.c.image_metadata, "host": _HOST.element}
 _ATTACHED = Volume.__struct_fields__.index("attach_status")
-
-
-#: Raised by whoever changes what a row shows of other tables (a type's name, a backend's host).
-_NAMES = select(counters.c.value).where(counters.c.name == NAMES).scalar_subquery()
-_NO_TARGETS = or_(
-    volumes.c.migration_status.is_(None), not_(cast(volumes.c.migration_status, String).like("target:%"))
-)
-
-
-def _pages(base: Select[Any]) -> tuple[Pages, Pages]:
-    """With the targets of migrations, and without."""
-    return Pages(base, COLUMNS, noun="Volume"), Pages(base.where(_NO_TARGETS), COLUMNS, noun="Volume")
-
-
-_WHOLE = _pages(_SELECT)
-_NAMED = _pages(_SELECT.add_columns(_NAMES))
-_HEADS = _pages(select(volumes.c.id, volumes.c.version, volumes.c.updated_at, _NAMES).select_from(_FROM))
-#: of more rows than this the whole page is read again.
-_FEW = 50
-
-
-@functools.cache
-def _some(number: int) -> Prepared:
-    ids: list[Any] = [bindparam(f"id{n}") for n in range(number)]
-    return Prepared(_SELECT.add_columns(_NAMES).where(volumes.c.id.in_(ids)))
+_ROW = volumes.c.id == bindparam("wanted")
+_GET = Prepared(SELECT.where(_ROW))
+_LOCK = locking(select(volumes.c.id).where(_ROW))
+_INSERT = inserting(volumes)
+_REMOVE = Prepared(delete(volumes).where(_ROW))
 
 
 def find(tx: Tx, id: str, project_id: str | None = None) -> Volume | None:
@@ -113,53 +66,6 @@ def lock(tx: Tx, id: str, project_id: str | None = None) -> Volume:
     if tx.dialect != "sqlite":
         tx.row(_LOCK, {"wanted": id})
     return get(tx, id, project_id)
-
-
-def page(tx: Tx, query: PageQuery, *, hide_migration_targets: bool = False) -> list[Volume]:
-    """One query for what readers remember, one more for rows that are new to them, and one for the attachments when a volume of the page
-    is attached and they are wanted."""
-    hidden = bool(hide_migration_targets)
-    if tx.remembered is None:
-        found = [Volume(*row) for row in _WHOLE[hidden].rows(tx, query)]
-    else:
-        heads = _HEADS[hidden].rows(tx, query)
-
-        def read(ids: Sequence[str]) -> Iterator[tuple[Head, Volume]]:
-            many = len(ids) > _FEW
-            rows = _NAMED[hidden].rows(tx, query) if many else tx.rows(_some(len(ids)), numbered("id", ids))
-            for row in rows:
-                volume = Volume(*row[:-1])
-                yield Head(volume.id, volume.version, volume.updated_at, row[-1]), volume
-
-        found = tx.remembered.rows(heads, read)
-    if query.with_attachments:
-        attached = [volume.id for volume in found if volume.attach_status != "detached"]
-        if attached:
-            by_volume = attachment_rows.of_volumes(tx, attached)
-            found = [
-                msgspec.structs.replace(volume, attachments=by_volume[volume.id])
-                if volume.id in by_volume
-                else volume
-                for volume in found
-            ]
-    return found
-
-
-def count(tx: Tx, query: PageQuery, *, hide_migration_targets: bool = False) -> int:
-    base = select(func.count()).select_from(_FROM)
-    return int(tx.execute(filtered(tx, base, COLUMNS, query, _visible(hide_migration_targets))).scalar_one())
-
-
-def summary(tx: Tx, project_id: str | None) -> tuple[int, int, dict[str, list[str]]]:
-    """(number, GiB, distinct metadata values by key)."""
-    mine = [volumes.c.project_id == project_id] if project_id is not None else []
-    total = tx.row(select(func.count(), func.coalesce(func.sum(volumes.c.size), 0)).where(*mine))
-    assert total is not None
-    values: dict[str, set[str]] = {}
-    for row in tx.rows(select(volumes.c.metadata).where(volumes.c.metadata != "{}", *mine).distinct()):
-        for key, value in msgspec.json.decode(row.metadata).items():
-            values.setdefault(key, set()).add(value)
-    return int(total[0]), int(total[1]), {key: sorted(found) for key, found in values.items()}
 
 
 def create(tx: Tx, values: Mapping[str, Any]) -> None:
@@ -225,33 +131,58 @@ def begin(
 ) -> bool:
     """Compare-and-swap: the verb's transition of model.status in one statement, with further conditions. False when nothing matched."""
     move = states.VOLUME_MOVES[verb]
+    entered = _entered(tx, id, to or move.to)
+    given = values or {}
+    statement = _moving(verb, force, bool(entered), project_id is not None, tuple(where), tuple(given))
+    asked = {
+        "wanted": id,
+        "project": project_id,
+        "entered": entered,
+        "operation": operation_id,
+        "now": tx.now,
+    }
+    return tx.run(statement, asked | {f"new_{name}": value for name, value in given.items()}) == 1
+
+
+@functools.lru_cache(256)
+def _moving(
+    verb: str,
+    force: bool,
+    enters: bool,
+    scoped: bool,
+    where: tuple[ColumnElement[bool], ...],
+    names: tuple[str, ...],
+) -> Prepared:
+    move = states.VOLUME_MOVES[verb]
     multi = states.allowed(move, force=force, multiattach=True)
     plain = states.allowed(move, force=force)
-    allowed: ColumnElement[bool] = volumes.c.status.in_(plain)
+    allowed: ColumnElement[bool] = volumes.c.status.in_(_texts(plain))
     if multi != plain:
-        allowed = or_(allowed, and_(volumes.c.multiattach.is_(True), volumes.c.status.in_(multi)))
-    mine = [volumes.c.project_id == project_id] if project_id is not None else []
-    done = tx.execute(
+        allowed = or_(allowed, and_(volumes.c.multiattach.is_(True), volumes.c.status.in_(_texts(multi))))
+    mine = [volumes.c.project_id == bindparam("project")] if scoped else []
+    return Prepared(
         update(volumes)
-        .where(volumes.c.id == id, allowed, *mine, *where)
+        .where(_ROW, allowed, *mine, *where)
         .ordered_values(  # MariaDB assigns from left to right: the old status is kept before the new one is written
             (volumes.c.previous_status, volumes.c.status),
-            (volumes.c.status, _entered(tx, id, to or move.to)),
-            (volumes.c.operation_id, operation_id),
-            (volumes.c.status_since, tx.now),
-            (volumes.c.updated_at, tx.now),
+            (volumes.c.status, bindparam("entered") if enters else volumes.c.status),
+            (volumes.c.operation_id, bindparam("operation")),
+            (volumes.c.status_since, bindparam("now")),
+            (volumes.c.updated_at, bindparam("now")),
             (volumes.c.version, volumes.c.version + 1),
-            *[(volumes.c[name], value) for name, value in (values or {}).items()],
+            *[(volumes.c[name], bindparam(f"new_{name}")) for name in names],
         )
     )
-    return int(done.rowcount) == 1
 
 
-def _entered(tx: Tx, id: str, status: str) -> Any:
+def _texts(values: Iterable[str]) -> list[ColumnElement[str]]:
+    """An IN list of a length that does not change."""
+    return [literal(value, String) for value in sorted(values)]
+
+
+def _entered(tx: Tx, id: str, status: str) -> str:
     """What a move writes: "" keeps the status; a client's verb may go where the attachments say at once."""
-    if status == states.BY_ATTACHMENTS:
-        return by_attachments(tx, id)
-    return status or volumes.c.status
+    return by_attachments(tx, id) if status == states.BY_ATTACHMENTS else status
 
 
 def allows(
@@ -307,16 +238,19 @@ def attach_status_of(tx: Tx, id: str) -> str:
     return "attached" if any(row.attach_status == "attached" for row in rows) else "detached"
 
 
+@functools.cache
 def mig_free() -> ColumnElement[bool]:
     return or_(
-        volumes.c.migration_status.is_(None), volumes.c.migration_status.in_(sorted(states.MIGRATION_FREE))
+        volumes.c.migration_status.is_(None), volumes.c.migration_status.in_(_texts(states.MIGRATION_FREE))
     )
 
 
+@functools.cache
 def detached() -> ColumnElement[bool]:
     return volumes.c.attach_status != "attached"
 
 
+@functools.cache
 def not_exported() -> ColumnElement[bool]:
     """No attachment has a connection: ending it comes before anything that would forget the export."""
     return not_(
@@ -328,10 +262,12 @@ def not_exported() -> ColumnElement[bool]:
     )
 
 
+@functools.cache
 def no_snapshots() -> ColumnElement[bool]:
     return not_(exists(select(snapshots.c.id).where(snapshots.c.volume_id == volumes.c.id)))
 
 
+@functools.cache
 def no_attachments() -> ColumnElement[bool]:
     return not_(exists(select(attachments.c.id).where(attachments.c.volume_id == volumes.c.id)))
 
@@ -393,7 +329,3 @@ def _setting(names: tuple[str, ...]) -> Prepared:
         update(volumes).where(volumes.c.id == bindparam("wanted")).values(version=volumes.c.version + 1),
         columns=names,
     )
-
-
-def _visible(hide_migration_targets: bool) -> list[ColumnElement[bool]]:
-    return [_NO_TARGETS] if hide_migration_targets else []
