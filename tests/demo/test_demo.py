@@ -44,7 +44,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def handlers() -> Iterator[None]:
     """A demonstration in this process changes what signals do here."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -60,14 +60,15 @@ def test_a_volume_lives_its_whole_life_and_nothing_is_left(room: Path) -> None:
     assert "GiB" in moved[0]
 
 
-def test_ctrl_c_in_the_middle_tidies_up(room: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_or_a_closed_terminal_in_the_middle_tidies_up(room: Path, sent: signal.Signals) -> None:
     demo = subprocess.Popen(DEMO, stdout=subprocess.PIPE, text=True)
     assert demo.stdout is not None
     for line in demo.stdout:
         if "✓ write content" in line:
             break
     time.sleep(0.5)
-    demo.send_signal(signal.SIGINT)
+    demo.send_signal(sent)
     rest = demo.stdout.read()
     assert demo.wait(120) == 130
     demo.stdout.close()

@@ -34,8 +34,10 @@ def main(argv: list[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
 
-    # Whoever ends us politely gets the same tidying as Ctrl-C.
+    # Whoever ends us politely, or closes the terminal, gets the same tidying as Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, _interrupt)
     report = Report()
     life = Life(report, data=options.data.absolute() if options.data else None, listen=options.listen)
     status = 1
@@ -63,7 +65,7 @@ def _serve_on(life: Life, report: Report) -> None:
 
 def _end(life: Life, report: Report, status: int, *, keep: bool) -> int:
     # A second Ctrl-C must not stop the tidying half-way.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     left = life.tidy(keep=keep)
     if keep:

@@ -24,7 +24,7 @@ class Report:
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = sys.stdout if stream is None else stream
         self.lines: list[Line] = []
-        self._live = self.stream.isatty()
+        self._live, self._heard = self.stream.isatty(), True
         self._step, self._began = "", 0.0
 
     def begin(self, step: str) -> None:
@@ -73,5 +73,11 @@ class Report:
     def _write(self, text: str) -> None:
         # A stdout that cannot encode a tick must not end the demonstration.
         encoding = self.stream.encoding or "utf-8"
-        self.stream.write(text.encode(encoding, "replace").decode(encoding))
-        self.stream.flush()
+        if not self._heard:
+            return
+        try:
+            self.stream.write(text.encode(encoding, "replace").decode(encoding))
+            self.stream.flush()
+        except OSError:
+            # The terminal was closed, or the reader of the pipe has gone: nobody to tell, and the tidying comes first.
+            self._heard = False
