@@ -223,7 +223,7 @@ class Service:
         from breezeblock.api import app
         from breezeblock.api.auth import LocalTokens, NoAuth
         from breezeblock.api.services import Facts, Services
-        from breezeblock.process import door
+        from breezeblock.process import browsers, door
 
         door.enough_descriptors()
         waiting = Waiting(self.store, self.bell, self.claims)
@@ -263,7 +263,7 @@ class Service:
         )
         server = _without_signals(
             uvicorn.Config(
-                api,
+                api if self.config.auth.mode == "local" else browsers.refused(api),
                 loop="none",
                 http=door.Door,
                 ws="none",
