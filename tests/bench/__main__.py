@@ -35,13 +35,24 @@ JOBS: dict[str, Callable[[Place, Plan], list[Row]]] = {
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and rows: minutes become seconds, noise grows")
-    parser.add_argument("--database", action="append", choices=("sqlite", "postgresql", "mariadb"), help="default: sqlite, postgresql")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer rounds and rows: minutes become seconds, noise grows"
+    )
+    parser.add_argument(
+        "--database",
+        action="append",
+        choices=("sqlite", "postgresql", "mariadb"),
+        help="default: sqlite, postgresql",
+    )
     parser.add_argument("--only", action="append", choices=(*JOBS, "starting"), help="some measurements")
-    parser.add_argument("--rounds", type=int, default=0, help="turns of each measurement with its floor (medians are shown)")
+    parser.add_argument(
+        "--rounds", type=int, default=0, help="turns of each measurement with its floor (medians are shown)"
+    )
     parser.add_argument("--markdown", action="store_true", help="tables for docs/BENCHMARKS.md")
     wanted = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # services and servers that run end with their contexts
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(1)
+    )  # services and servers that run end with their contexts
     plan = QUICK if wanted.quick else Plan()
     if wanted.rounds:
         plan = Plan(**{**{f: getattr(plan, f) for f in plan.__struct_fields__}, "rounds": wanted.rounds})
@@ -51,7 +62,9 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         folder = Path(temporary)
         if "starting" in chosen:
-            missed += _show("Start, memory, command (SQLite)", starting.starting(folder, plan), wanted.markdown)
+            missed += _show(
+                "Start, memory, command (SQLite)", starting.starting(folder, plan), wanted.markdown
+            )
         for name in wanted.database or ("sqlite", "postgresql"):
             if name != "sqlite" and (reason := missing(name)):
                 _say(f"{name}: {reason}", wanted.markdown)
@@ -62,7 +75,11 @@ def main(arguments: Sequence[str]) -> int:
                     if job in chosen:
                         print(f"{name}: {job}", file=sys.stderr, flush=True)
                         found += JOBS[job](place, plan)
-            missed += _show({"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}[name], found, wanted.markdown)
+            missed += _show(
+                {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}[name],
+                found,
+                wanted.markdown,
+            )
     _say(f"targets missed: {'; '.join(missed) if missed else 'none'}", wanted.markdown)
     return 0
 
@@ -79,7 +96,12 @@ def _say(text: str, markdown: bool) -> None:
 def _machine() -> str:
     """The kind of machine, without a name or a path."""
     model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?"
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        "?",
     )
     load = os.getloadavg()[0]
     return (

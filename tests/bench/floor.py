@@ -35,7 +35,9 @@ class Floor:
             for pragma in ("synchronous=FULL", "cache_size=-16000", "foreign_keys=ON"):
                 self._connection.execute("PRAGMA " + pragma)
         else:
-            self._connection = psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://", 1), autocommit=True)
+            self._connection = psycopg.connect(
+                url.replace("postgresql+psycopg://", "postgresql://", 1), autocommit=True
+            )
 
     def close(self) -> None:
         self._connection.close()
@@ -76,7 +78,9 @@ class Floor:
             return (self._cpu() - before) / times * 1e6
 
     def _cpu(self) -> float:
-        server = 0.0 if self._database is None else sum(clock.by_process(clock.family(self._database)).values())
+        server = (
+            0.0 if self._database is None else sum(clock.by_process(clock.family(self._database)).values())
+        )
         return time.process_time() + server
 
 

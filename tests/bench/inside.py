@@ -54,30 +54,45 @@ class Inside:
         self._seen = self._until_closed.enter_context(_recording(url.partition(":")[0]))
         self.store = Store(url)
         caller = Caller(
-            user_id=project_id, project_id=project_id, roles=frozenset({"admin", "member", "reader"}), is_admin=True
+            user_id=project_id,
+            project_id=project_id,
+            roles=frozenset({"admin", "member", "reader"}),
+            is_admin=True,
         )
         self.api = app.build(Services(store=self.store, authenticator=LocalTokens({TOKEN: caller})))
+        self.store.write_sync(lambda tx: None)  # the writer has its connection now
+        self.store.read_sync(lambda tx: None)
+        self._seen.clear()
 
     def close(self) -> None:
         self.store.close()
         self._until_closed.close()
 
-    def ask(self, method: str, path: str, body: Any = None, *, version: str = "3.71") -> Answer:
-        return asyncio.run(self._ask(method, path, body, version))
+    def ask(
+        self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        return asyncio.run(self._ask(method, path, body, headers or {}))
+
+    def seen(self) -> list[Statement]:
+        """What went to the database since the last look."""
+        found = list(self._seen)
+        self._seen.clear()
+        return found
 
     def statements(self, method: str, path: str, body: Any = None) -> list[Statement]:
         """What one request sends to the database. Ask it once before: the first one fills caches."""
-        self._seen.clear()
+        self.seen()
         answer = self.ask(method, path, body)
         assert answer.status < 300, answer
-        return list(self._seen)
+        return self.seen()
 
-    async def _ask(self, method: str, path: str, body: Any, version: str) -> Answer:
+    async def _ask(self, method: str, path: str, body: Any, more: Mapping[str, str]) -> Answer:
         raw_path, _, query = path.partition("?")
         sent: list[Mapping[str, Any]] = []
-        headers = {"host": "127.0.0.1", "x-auth-token": TOKEN, "openstack-api-version": f"volume {version}"}
+        headers = {"host": "127.0.0.1", "x-auth-token": TOKEN, "openstack-api-version": "volume 3.71"}
         if body is not None:
             headers["content-type"] = "application/json"
+        headers |= more
         scope = {
             "type": "http", "method": method, "path": raw_path, "raw_path": raw_path.encode(), "query_string": query.encode(),
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()], "scheme": "http",
@@ -129,9 +144,9 @@ def _listening_to_psycopg(seen: list[Statement]) -> Iterator[None]:
         seen.extend(Statement(str(query), row) for row in rows)
         return many(self, query, rows, **rest)
 
-    psycopg.Cursor.execute = execute  # type: ignore[method-assign,assignment]
-    psycopg.Cursor.executemany = executemany  # type: ignore[method-assign]
+    cursor: Any = psycopg.Cursor
+    cursor.execute, cursor.executemany = execute, executemany
     try:
         yield
     finally:
-        psycopg.Cursor.execute, psycopg.Cursor.executemany = plain, many  # type: ignore[method-assign]
+        cursor.execute, cursor.executemany = plain, many

@@ -59,7 +59,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 def url_of(service: Service) -> str:
     found = sorted((service.folder / "data").glob("*.sqlite*"))
-    return service.url or f"sqlite:///{next(path for path in found if path.suffix in ('.sqlite', '.sqlite3'))}"
+    return (
+        service.url or f"sqlite:///{next(path for path in found if path.suffix in ('.sqlite', '.sqlite3'))}"
+    )
 
 
 # -- reading -------------------------------------------------------------------------------------------------------------------
@@ -83,7 +85,9 @@ def reading(place: Place, plan: Plan) -> list[Row]:
                 for name, (path, statements, answer, times) in found.items():
                     took.setdefault(f"{name} floor", []).append(floor.read(statements, answer, times))
                     _rounds(took, service, plan, name, service.request("GET", path), 200)
-                _rounds(took, service, plan, "health", service.request("GET", "/healthcheck"), 200, clients=(1,))
+                _rounds(
+                    took, service, plan, "health", service.request("GET", "/healthcheck"), 200, clients=(1,)
+                )
         finally:
             floor.close()
             inside.close()
@@ -96,7 +100,9 @@ def reading(place: Place, plan: Plan) -> list[Row]:
     ]
 
 
-def _recorded(inside: Inside, method: str, path: str, kind: Any, body: Any = None) -> tuple[Sequence[Statement], Any]:
+def _recorded(
+    inside: Inside, method: str, path: str, kind: Any, body: Any = None
+) -> tuple[Sequence[Statement], Any]:
     """The statements of a request, as the driver gets them from the second time on, and the finished Struct of its answer."""
     answer = inside.ask(method, path, body)
     return inside.statements(method, path, body), msgspec.json.decode(answer.body, type=kind)
@@ -132,7 +138,12 @@ def burst(place: Place, plan: Plan) -> list[Row]:
         for _ in range(max(1, plan.rounds // 2) + 1):
             service.ask("GET", "/v3/volumes")
             began, before = time.monotonic(), service.cpu()
-            create = Job(port=service.port, requests=[service.request("POST", "/v3/volumes", VOLUME)], clients=8, total=plan.burst)
+            create = Job(
+                port=service.port,
+                requests=[service.request("POST", "/v3/volumes", VOLUME)],
+                clients=8,
+                total=plan.burst,
+            )
             service.load(create, 202)
             _until(lambda: not _volumes(service, "?status=creating&limit=1"))
             spent = service.cpu() - before
@@ -153,14 +164,28 @@ def burst(place: Place, plan: Plan) -> list[Row]:
     whole = plan.burst == 200
 
     def row(job: str, unit: str, key: str, theirs: float | None = None, target: float | None = None) -> Row:
-        return Row(job=job, unit=unit, measured=median(took[key]), peer=theirs if whole else None, target=target)
+        return Row(
+            job=job, unit=unit, measured=median(took[key]), peer=theirs if whole else None, target=target
+        )
 
     return [
-        row(f"{plan.burst} creates at 8 clients until all available", "s", "create seconds", peer.BURST_SECONDS),
-        row("  CPU each, everything included", "ms", "create cpu", peer.BURST_CPU_MS, peer.BURST_CPU_MS / 100),
+        row(
+            f"{plan.burst} creates at 8 clients until all available",
+            "s",
+            "create seconds",
+            peer.BURST_SECONDS,
+        ),
+        row(
+            "  CPU each, everything included", "ms", "create cpu", peer.BURST_CPU_MS, peer.BURST_CPU_MS / 100
+        ),
         row("  accepted to available, p50", "ms", "p50"),
         row("  accepted to available, p99", "ms", "p99"),
-        row(f"{plan.burst} deletes at 8 clients until all gone", "s", "delete seconds", peer.DELETE_SECONDS * share),
+        row(
+            f"{plan.burst} deletes at 8 clients until all gone",
+            "s",
+            "delete seconds",
+            peer.DELETE_SECONDS * share,
+        ),
         row("  CPU each, everything included", "ms", "delete cpu"),
         Row(job="resident memory after all that", unit="MiB", measured=after, target=120),
     ]
@@ -170,7 +195,10 @@ def _waited(service: Service, number: int) -> list[float]:
     """Milliseconds from the request's transaction to the one that made the volume available, of the newest so many creates."""
     _, document = service.ask("GET", f"/v3/breezeblock/operations?kind=volume.create&limit={number}")
     return [
-        (datetime.fromisoformat(one["finished_at"]) - datetime.fromisoformat(one["created_at"])).total_seconds() * 1e3
+        (
+            datetime.fromisoformat(one["finished_at"]) - datetime.fromisoformat(one["created_at"])
+        ).total_seconds()
+        * 1e3
         for one in document["operations"]
         if one.get("finished_at")
     ]
@@ -205,7 +233,10 @@ def paging(place: Place, plan: Plan) -> list[Row]:
         for _ in range(plan.rounds):
             for name, path in (("first", "/v3/volumes/detail?limit=100"), ("deep", deep)):
                 _rounds(took, service, plan, name, service.request("GET", path), 200, clients=(1,))
-    first, far = _cpu(took, f"first page of 100 in {plan.deep:,}", "first", peer.DEEP_PAGE), median(took["deep cpu"])
+    first, far = (
+        _cpu(took, f"first page of 100 in {plan.deep:,}", "first", peer.DEEP_PAGE),
+        median(took["deep cpu"]),
+    )
     return [
         first,
         Row(
@@ -219,7 +250,13 @@ def paging(place: Place, plan: Plan) -> list[Row]:
 
 
 def _rounds(
-    took: dict[str, list[float]], service: Service, plan: Plan, name: str, request: str, status: int, clients: Sequence[int] = CLIENTS
+    took: dict[str, list[float]],
+    service: Service,
+    plan: Plan,
+    name: str,
+    request: str,
+    status: int,
+    clients: Sequence[int] = CLIENTS,
 ) -> None:
     for number in clients:
         measured: Measured = service.load(
@@ -234,7 +271,13 @@ def _rounds(
 
 
 def _cpu(
-    took: dict[str, list[float]], job: str, name: str, theirs: peer.Peer | None, *, target: float | None = None, of_floor: bool = False
+    took: dict[str, list[float]],
+    job: str,
+    name: str,
+    theirs: peer.Peer | None,
+    *,
+    target: float | None = None,
+    of_floor: bool = False,
 ) -> Row:
     floor = took.get(f"{name} floor")
     return Row(

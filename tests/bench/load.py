@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections import Counter
+from functools import partial
 from itertools import cycle
 from typing import cast
 
@@ -92,7 +93,9 @@ class _Client(asyncio.Protocol):
                 return
             head, self._status = self._head[:end].lower(), self._head[9:12]
             at = head.find(b"content-length:")
-            length = int(head[at + 15 : head.find(b"\r", at) if b"\r" in head[at:] else None]) if at >= 0 else 0
+            length = (
+                int(head[at + 15 : head.find(b"\r", at) if b"\r" in head[at:] else None]) if at >= 0 else 0
+            )
             self._missing = length - (len(self._head) - end - 4)
             self._head = b""
         if self._missing <= 0:
@@ -108,7 +111,7 @@ async def _drive(job: Job) -> Result:
     run, began = _Run(job), time.perf_counter()
     ends = [loop.create_future() for _ in range(job.clients)]
     for end in ends:
-        await loop.create_connection(lambda end=end: _Client(run, end), "127.0.0.1", job.port)
+        await loop.create_connection(partial(_Client, run, end), "127.0.0.1", job.port)
     await asyncio.gather(*ends)
     return Result(
         seconds=run.last - began,

@@ -63,7 +63,9 @@ def _insert(connection: Connection, project_id: str, number: int) -> None:
         "launched_at": instant, "status_since": instant, **{name: f":{name}" for name in _TEXTS},
         **dict.fromkeys(_FALSE, "false"), **dict.fromkeys(_TRUE, "true"),
     }  # fmt: skip
-    statement = f"INSERT INTO volumes ({', '.join(cells)}) {head} SELECT {', '.join(cells.values())} FROM {numbers}"
+    statement = (
+        f"INSERT INTO volumes ({', '.join(cells)}) {head} SELECT {', '.join(cells.values())} FROM {numbers}"
+    )
     connection.execute(text(statement.replace("{n}", str(number))), {"project": project_id, **_TEXTS})
 
 

@@ -38,11 +38,34 @@ def starting(folder: Path, plan: Plan) -> list[Row]:
             service.stop()
             shutil.rmtree(service.folder)
     return [
-        Row(job="start to first answer, new database", unit="s", measured=median(first), peer=peer.FIRST_START_SECONDS, target=1.5),
-        Row(job="start to first answer, existing database", unit="s", measured=median(again), peer=peer.START_SECONDS, target=1.5),
-        Row(job="resident memory, idle (peer: all its processes)", unit="MiB", measured=median(idle), peer=peer.RESIDENT_MIB, target=120),
+        Row(
+            job="start to first answer, new database",
+            unit="s",
+            measured=median(first),
+            peer=peer.FIRST_START_SECONDS,
+            target=1.5,
+        ),
+        Row(
+            job="start to first answer, existing database",
+            unit="s",
+            measured=median(again),
+            peer=peer.START_SECONDS,
+            target=1.5,
+        ),
+        Row(
+            job="resident memory, idle (peer: all its processes)",
+            unit="MiB",
+            measured=median(idle),
+            peer=peer.RESIDENT_MIB,
+            target=120,
+        ),
         Row(job="idle: CPU per second", unit="ms", measured=median(resting)),
-        Row(job="breezeblock --help", unit="ms", measured=median(_help() for _ in range(plan.rounds * 2 + 1)), target=200),
+        Row(
+            job="breezeblock --help",
+            unit="ms",
+            measured=median(_help() for _ in range(plan.rounds * 2 + 1)),
+            target=200,
+        ),
     ]
 
 

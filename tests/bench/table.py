@@ -34,7 +34,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     def cells(self) -> list[str]:
         ratio = None if self.floor is None else self.measured / self.floor
-        gain = None if self.peer is None else (self.measured / self.peer if self.rises else self.peer / self.measured)
+        gain = (
+            None
+            if self.peer is None
+            else (self.measured / self.peer if self.rises else self.peer / self.measured)
+        )
         target = ""
         if self.target is not None:
             sign = ">=" if self.rises else "<="
@@ -69,10 +73,14 @@ def render(title: str, rows: Sequence[Row], *, markdown: bool) -> str:
         lines += ["| " + " | ".join(cells) + " |" for cells in body]
         return "\n".join([*lines, ""])
     widths = [max(len(cells[i]) for cells in [list(COLUMNS), *body]) for i in range(len(COLUMNS))]
-    lines = [title, "  ".join(name.ljust(width) for name, width in zip(COLUMNS, widths, strict=True)).rstrip()]
+    lines = [
+        title,
+        "  ".join(name.ljust(width) for name, width in zip(COLUMNS, widths, strict=True)).rstrip(),
+    ]
     for cells in body:
         aligned = [
-            cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ]
         lines.append("  ".join(aligned).rstrip())
     return "\n".join([*lines, ""])
