@@ -10,11 +10,14 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from breezeblock.drivers.driver import Object, Spec
 from breezeblock.drivers.file import FileDriver, fold
+from breezeblock.drivers.file.layers import Layers
+from breezeblock.drivers.file.tree import Layer
 from breezeblock.model.call import Context
 from breezeblock.model.observation import Found
 from breezeblock.model.units import MiB
@@ -159,3 +162,30 @@ def test_an_owner_killed_while_its_mover_moves(
     driver.tidy({}, CTX)
     assert len(list((root / "layers").iterdir())) == 1
     assert holds(driver, volume, *expected)
+
+
+@pytest.mark.parametrize("verb", ["clone", "snapshot"])
+def test_a_fold_between_the_freezing_and_the_name_leaves_nothing_standing_on_air(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setattr(fold, "HAND_OUT", 0.0)
+    driver, tidier = start(tmp_path / "pool"), start(tmp_path / "pool")
+    volume = driver.create(Spec(id="one", size=SIZE, pool="files"), None, CTX)
+    write(driver.reach(volume), {0: 1})
+    folded: list[int] = []
+    freeze = Layers.freeze
+
+    def tidied(self: Layers, *args: Any, **options: Any) -> Layer:
+        frozen = freeze(self, *args, **options)
+        if not folded:
+            folded.append(tidier.tidy({}, CTX))
+        return frozen
+
+    monkeypatch.setattr(Layers, "freeze", tidied)
+    if verb == "clone":
+        made = driver.create(Spec(id="two", size=SIZE, pool="files"), volume, CTX)
+    else:
+        made = driver.snapshot([(volume, "two")], {}, CTX)[0]
+    assert folded == [1]
+    assert holds(driver, made, 1)
+    assert holds(driver, volume, 1)

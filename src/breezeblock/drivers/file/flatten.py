@@ -11,10 +11,11 @@ from breezeblock.drivers.driver import Kind
 from breezeblock.drivers.file.fold import give_way
 from breezeblock.drivers.file.folder import id_of, kind_of
 from breezeblock.drivers.file.layers import Layers
+from breezeblock.drivers.file.tree import refuse_smaller
 from breezeblock.host import files, qcow2, qemu_img
 from breezeblock.host.killpoint import reach
 from breezeblock.model.call import Context
-from breezeblock.model.errors import BadSize, NotThere
+from breezeblock.model.errors import NotThere
 
 #: QEMU opens every file of a chain and looks through all of them for a hole.
 DEEP = 64
@@ -42,12 +43,7 @@ def create_copy(layers: Layers, name: str, size: int, source: str, ctx: Context)
         if found is None:
             raise NotThere(f"There is no {source}", needed=source, had="no such name")
         shown = found
-    if size < shown.size:
-        raise BadSize(
-            "A volume cannot be smaller than its source",
-            needed=f"at least {shown.size} bytes",
-            had=f"{size} bytes",
-        )
+    refuse_smaller(shown, size)
     total = sum(layers.reader.layer(file).allocated for file in layers.reader.read().chain(shown.file))
     layers.space.require(min(total, qcow2.full_size(shown.size)), f"volume {id_of(name)}")
     give_way(layers, source)

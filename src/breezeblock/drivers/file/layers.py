@@ -49,12 +49,12 @@ from breezeblock.drivers.driver import Kind
 from breezeblock.drivers.file.folder import Folder, id_of, kind_of
 from breezeblock.drivers.file.locks import Locks
 from breezeblock.drivers.file.space import OBJECT, Space
-from breezeblock.drivers.file.tree import Layer, Tree, TreeReader, owner_of, successor
+from breezeblock.drivers.file.tree import Layer, Tree, TreeReader, owner_of, refuse_smaller, successor
 from breezeblock.drivers.file.work import Draft, Work
 from breezeblock.host import files, qcow2, qemu_img, reflink
 from breezeblock.host.killpoint import reach
 from breezeblock.model.call import Context
-from breezeblock.model.errors import BadSize, Busy, NotThere
+from breezeblock.model.errors import Busy, NotThere
 from breezeblock.model.reach import Live
 
 #: Volumes are whole sectors.
@@ -117,12 +117,7 @@ class Layers:
                 return
             self.work.clear(name, ctx)
             shown = self._required(source)
-            if size < shown.size:
-                raise BadSize(
-                    "A volume cannot be smaller than its source",
-                    needed=f"at least {shown.size} bytes",
-                    had=f"{size} bytes",
-                )
+            refuse_smaller(shown, size)
             self.space.require(OBJECT, f"volume {id_of(name)}")
             if freezes is None or (self.clones and shown.format == "raw"):
                 with self.drafted(name, ctx) as draft, self.locks.tree(ctx):
@@ -131,9 +126,7 @@ class Layers:
                     self.publish_leaf(name, draft, self._format_on(shown))
             else:
                 self._require_promise(shown, f"a clone of {source}")
-                frozen = self.freeze(source, None, ctx)
-                reach("file.clone.frozen")
-                with self.drafted(name, ctx) as draft, self.locks.tree(ctx):
+                with self.drafted(name, ctx) as draft, self._frozen(source, None, ctx) as frozen:
                     self._stand_on(draft, frozen, size)
                     self.publish_leaf(name, draft, "qcow2")
                 self.sync_names(source)
@@ -161,8 +154,7 @@ class Layers:
             if self.clones and leaf.format == "raw":
                 self._snapshot_by_clone(volume, leaf, name, ctx)
             else:
-                frozen = self.freeze(volume, live, ctx, draft_of=name)
-                with self.locks.tree(ctx):
+                with self._frozen(volume, live, ctx, draft_of=name) as frozen:
                     self.point(name, frozen.file)
                 reach("file.snapshot.named")
             self.sync_names(name)
@@ -178,6 +170,18 @@ class Layers:
                 draft.publish(self.path(file))
                 reach("file.snapshot.placed")
                 self.point(name, file)
+
+    @contextlib.contextmanager
+    def _frozen(self, volume: str, live: Live | None, ctx: Context, draft_of: str = "") -> Iterator[Layer]:
+        """The volume's present bytes as a layer, with the tree's lock held until it has a name or a child: before that it has one child
+        and no name, which is what a fold looks for. One that was quicker has put the bytes back into the leaf; then again."""
+        for _ in range(8):
+            frozen = self.freeze(volume, live, ctx, draft_of)
+            with self.locks.tree(ctx):
+                if self.path(frozen.file).exists():
+                    yield frozen
+                    return
+        raise Busy(f"{volume} is being tidied", needed="a moment without a fold", had="8 folds in a row")
 
     def freeze(self, volume: str, live: Live | None, ctx: Context, draft_of: str = "") -> Layer:
         """Make the volume's present bytes an immutable layer and return it; the volume goes on in an overlay. The caller holds the

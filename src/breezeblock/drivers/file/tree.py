@@ -15,7 +15,7 @@ import msgspec
 from breezeblock.drivers.driver import Kind
 from breezeblock.drivers.file.folder import Folder, kind_of
 from breezeblock.host import qcow2
-from breezeblock.model.errors import BadFormat
+from breezeblock.model.errors import BadFormat, BadSize
 
 _LAYER = re.compile(r"volume-[0-9A-Za-z-]+\.[1-9][0-9]*\.(qcow2|raw)")
 
@@ -46,6 +46,16 @@ def format_of(file: str) -> str:
 def successor(file: str) -> str:
     """The overlay that, if it is there, has taken over from the leaf `file`."""
     return f"{owner_of(file)}.{number_of(file) + 1}.qcow2"
+
+
+def refuse_smaller(source: Layer, size: int) -> None:
+    """Raises BadSize for a volume of `size` bytes that would not hold what its source shows."""
+    if size < source.size:
+        raise BadSize(
+            "A volume cannot be smaller than its source",
+            needed=f"at least {source.size} bytes",
+            had=f"{size} bytes",
+        )
 
 
 class Tree(msgspec.Struct, frozen=True):
