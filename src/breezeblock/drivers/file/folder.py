@@ -11,9 +11,11 @@ hold content, and never work in a folder whose marker is missing: an unmounted d
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -61,6 +63,16 @@ def id_of(name: str) -> str:
     return name.partition("-")[2]
 
 
+@contextlib.contextmanager
+def _full_is_fine() -> Iterator[None]:
+    """A full disk is served as it is: how else could anything on it be deleted?"""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+
+
 class Folder:
     """Paths below one root. `root` is absolute and free of links, so that a path given to an exporter stays the same string."""
 
@@ -87,7 +99,8 @@ class Folder:
             for part in _PARTS:
                 (self.root / part).mkdir(mode=0o700, exist_ok=True)
             probe = self.work / f".writable.{os.getpid()}"
-            probe.touch()
+            with _full_is_fine():
+                probe.touch()
             probe.unlink(missing_ok=True)  # another process that starts clears it as a dead owner's
         except OSError as error:
             raise Failed(
@@ -123,7 +136,10 @@ class Folder:
                 had=f"format {marker.format}",
                 remedy="Run the version that made it, or a newer one.",
             )
-        if marker.clones and not reflink.works(self.root):
+        clones = marker.clones
+        with _full_is_fine():
+            clones = clones and reflink.works(self.root)
+        if marker.clones and not clones:
             raise Failed(
                 f"The storage folder {self.root} no longer lies on a file system that clones files",
                 needed="xfs or btrfs, as when it was made",
