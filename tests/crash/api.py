@@ -34,7 +34,7 @@ class Api:
             timeout=70,
             trust_env=False,
         )
-        #: the operation behind the last accepted request.
+        #: the operation behind the last request that started one.
         self.operation: str | None = None
 
     @classmethod
@@ -61,7 +61,7 @@ class Api:
             except ValueError:
                 fault = {"message": answer.text}
             raise Refused(answer.status_code, fault)
-        self.operation = answer.headers.get("X-Breezeblock-Operation")
+        self.operation = answer.headers.get("X-Breezeblock-Operation", self.operation)
         return answer.json() if answer.content else None
 
     def action(self, noun: str, id: str, name: str, **body: Any) -> Any:

@@ -68,7 +68,7 @@ class Service:
         self.data, self.volumes = folder / "data", volumes or folder / "volumes"
         self.log, self.points = folder / "service.log", folder / "points"
         self.config = folder / "breezeblock.toml"
-        self._environment = dict(environment or {})
+        self.environment = dict(environment or {})
         self.config.write_text(
             f'[[backends]]\nname = "local"\nfolder = "{self.volumes}"\n{backend}\n{settings}',
             encoding="utf-8",
@@ -93,7 +93,7 @@ class Service:
             "listen": "127.0.0.1:0",
             "arm": arm,
             "nth": nth,
-            "environment": self._environment,
+            "environment": self.environment,
             "plan": [dict(fault) for fault in faults],
         }
         self.pid = int(self._launcher.ask({"start": order})["pid"])

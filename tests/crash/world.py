@@ -103,7 +103,7 @@ class World:
     def failing(self, faults: Sequence[Mapping[str, Any]]) -> Iterator[None]:
         """Planned now and at each start inside the block; gone afterwards."""
         self.faults = list(faults)
-        if faults:
+        if faults and self.service.pid is not None:
             self.service.plan(*faults)
         try:
             yield
