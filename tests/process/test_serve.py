@@ -97,7 +97,9 @@ def test_nothing_in_a_readable_data_folder_is_for_others(data: Path) -> None:
     with served(data) as service:
         made = service.ask("POST", "/v3/volumes", {"volume": {"size": 1}})[1]["volume"]
         service.until(f"/v3/volumes/{made['id']}", "volume", "available")
-        open_to_others = [path for path in data.rglob("*") if path.lstat().st_mode & 0o077 and not path.is_symlink()]
+        open_to_others = [
+            path for path in data.rglob("*") if path.lstat().st_mode & 0o077 and not path.is_symlink()
+        ]
     assert open_to_others == []
 
 
@@ -144,6 +146,32 @@ def test_a_backend_that_cannot_start_is_told_and_leaves_the_api_working(data: Pa
         made = service.ask("POST", "/v3/volumes", {"volume": {"size": 1}})[1]["volume"]
         placed = service.until(f"/v3/volumes/{made['id']}", "volume", "available")
         assert "@good#" in placed["os-vol-host-attr:host"]
+
+
+def test_a_disk_that_is_not_mounted_is_never_taken_for_a_new_one(data: Path, tmp_path: Path) -> None:
+    disk, away = tmp_path / "disk", tmp_path / "away"
+    disk.mkdir()
+    config = tmp_path / "breezeblock.toml"
+    config.write_text(f'[[backends]]\nname = "disk"\nfolder = "{disk / "volumes"}"\n')
+    with served(data, "--config", str(config)) as service:
+        made = service.ask("POST", "/v3/volumes", {"volume": {"size": 1}})[1]["volume"]
+        service.until(f"/v3/volumes/{made['id']}", "volume", "available")
+    disk.rename(away)
+    disk.mkdir()  # the mount point, empty
+    with served(data, "--config", str(config)) as service:
+        warnings = service.ask("GET", "/v3/breezeblock/status")[1]["status"]["warnings"]
+        assert any(f"{disk / 'volumes'} is not there" in warning for warning in warnings)
+        lost = service.ask("POST", "/v3/volumes", {"volume": {"size": 1}})[1]["volume"]
+        service.until(f"/v3/volumes/{lost['id']}", "volume", "error")
+        assert list(disk.iterdir()) == []
+        disk.rmdir()
+        away.rename(disk)
+        assert service.ask("DELETE", f"/v3/volumes/{made['id']}")[0] == 202
+        deadline = time.monotonic() + 30
+        while service.ask("GET", f"/v3/volumes/{made['id']}")[0] != 404:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert list((disk / "volumes" / "layers").iterdir()) == []
 
 
 def test_work_that_was_accepted_before_a_stop_is_finished_after_the_next_start(data: Path) -> None:

@@ -54,7 +54,9 @@ class RunningBackend:
         )
 
 
-def build(config: Config, settings: Settings, id: str, host: str, run: Path) -> RunningBackend:
+def build(
+    config: Config, settings: Settings, id: str, host: str, run: Path, *, holds_volumes: bool = False
+) -> RunningBackend:
     """Composition only: nothing is touched before start."""
     driver = FileDriver(
         settings.folder,
@@ -63,6 +65,7 @@ def build(config: Config, settings: Settings, id: str, host: str, run: Path) -> 
         keep_free=settings.keep_free_bytes,
         max_over_subscription_ratio=settings.max_over_subscription_ratio,
         inspect=inspect,
+        made_before=holds_volumes,
     )
     return RunningBackend(id, settings, host, driver, _targets(config, settings, host, run / settings.name))
 

@@ -38,7 +38,7 @@ from breezeblock.process.status import Status
 from breezeblock.process.waiting import Waiting
 from breezeblock.scheduler.names import check
 from breezeblock.scheduler.policy import Policy
-from breezeblock.store import operations, quotas, services, setup
+from breezeblock.store import operations, pools, quotas, services, setup
 from breezeblock.store.claims import StoreClaims
 from breezeblock.store.clock import utc_text
 from breezeblock.store.database import Store
@@ -117,10 +117,14 @@ class Service:
     def _build_backends(self) -> list[RunningBackend]:
         run_folder = self.config.data.folder / "run"
         run_folder.mkdir(mode=0o700, exist_ok=True)
-        return [
-            running.build(self.config, settings, self.folder.backend_id(settings.name), self.host, run_folder)
-            for settings in self.config.backends
-        ]
+        found = []
+        for settings in self.config.backends:
+            id = self.folder.backend_id(settings.name)
+            holds = self.store.read_sync(partial(pools.holds_volumes, backend_id=id))
+            found.append(
+                running.build(self.config, settings, id, self.host, run_folder, holds_volumes=holds)
+            )
+        return found
 
     def _build_ports(self) -> ProcessPorts:
         from breezeblock.brick.factory import connectors

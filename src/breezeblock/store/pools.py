@@ -210,6 +210,15 @@ def decision_of(tx: Tx, resource_id: str) -> tuple[str, str] | None:
     return None if row is None else (row.decision, row.created_at)
 
 
+_HOLDS = Prepared(
+    select(volumes.c.id)
+    .where(
+        volumes.c.backend_id == bindparam("backend"), volumes.c.object.is_not(None), volumes.c.object != ""
+    )
+    .limit(1)
+)
+
+
 def objects(tx: Tx, backend_id: str) -> dict[str, str]:
     """id -> driver Object (JSON) of every volume and snapshot that the database knows on a backend."""
     found = {
@@ -225,6 +234,11 @@ def objects(tx: Tx, backend_id: str) -> dict[str, str]:
         )
     }
     return {id: body for id, body in found.items() if body}
+
+
+def holds_volumes(tx: Tx, backend_id: str) -> bool:
+    """Whether anything that the database knows lies on a backend."""
+    return tx.row(_HOLDS, {"backend": backend_id}) is not None
 
 
 def forget(tx: Tx, resource_id: str) -> None:

@@ -33,7 +33,7 @@ class FileDriver:
     """Satisfies `drivers.driver.Driver`. `keep_free`: bytes that stay free on the file system (None: 5 %, at most 1 GiB).
     `max_over_subscription_ratio` 1.0 promises no byte twice, so that no guest meets a full disk. `adopt_from`: folders besides
     adopt/ whose files may be taken in, once `inspect` (image.inspector.inspect) has read their headers. `deep`: how many layers in a
-    chain make a volume from a source a copy."""
+    chain make a volume from a source a copy. `made_before`: volumes lie in the folder, so it is never made anew."""
 
     def __init__(
         self,
@@ -46,12 +46,13 @@ class FileDriver:
         adopt_from: Sequence[Path] = (),
         inspect: Inspect | None = None,
         deep: int = DEEP,
+        made_before: bool = False,
     ) -> None:
         self._folder = Folder(folder)
         self._pool, self._backend_id = pool_name, backend_id
         self._adopt_from, self._inspect, self._deep = tuple(adopt_from), inspect, deep
         self._space = Space(self._folder, keep_free, max_over_subscription_ratio)
-        self._deletes = itertools.count(1)
+        self._deletes, self._made_before = itertools.count(1), made_before
         self._layers_or_none: Layers | None = None
 
     @property
@@ -80,6 +81,10 @@ class FileDriver:
         )
 
     def start(self) -> None:
+        if self._made_before:
+            # A disk that is not mounted yet leaves an empty folder. A new marker there would take new volumes, call the old ones gone,
+            # and hide the new ones once the disk is mounted.
+            self._folder.require_there()
         marker = self._folder.open(self._backend_id)
         self._layers_or_none = Layers(self._folder, self._space, clones=marker.clones)
         self._layers_or_none.recover(Context())
