@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, insert, select, update
 
 from breezeblock.flow.journal import Entry, JournalTx, Owed, Step
 from breezeblock.model.errors import Fenced
@@ -17,6 +18,7 @@ from breezeblock.store.journal import StoreJournal
 from breezeblock.store.operations import BULK
 from breezeblock.store.schema import counters, journal, operation_keys
 from breezeblock.store.schema import operations as table
+from breezeblock.store.transaction import Tx
 from tests.store.rows import Bells, operation
 
 LEASE_US = 15_000_000
@@ -41,6 +43,10 @@ def change(j: JournalTx) -> None:
 def changed(store: Store) -> bool:
     found = store.read_sync(lambda tx: tx.row(select(counters).where(counters.c.name == "changed")))
     return found is not None
+
+
+def _all(rows: Table, tx: Tx) -> Sequence[Any]:
+    return tx.rows(select(rows))
 
 
 def _expire(store: Store) -> None:
@@ -164,7 +170,7 @@ def test_an_end_leaves_only_history_and_rings_who_waits(store: Store, bells: Bel
     mine.transact(lambda j: j.record(Entry(1, "one", Step.DONE, None, 1)))
     mine.transact(_finished)
     for gone in (journal, operation_keys, table):
-        assert store.read_sync(lambda tx, gone=gone: tx.rows(select(gone))) == []
+        assert store.read_sync(functools.partial(_all, gone)) == []
     found = store.read_sync(lambda tx: history.get(tx, mine.claimed.id, "p"))
     assert (found.state, [t.task for t in found.timeline]) == ("succeeded", ["one"])
     assert f"operation/{mine.claimed.id}" in bells.names()

@@ -13,6 +13,7 @@ from breezeblock.model.status import Move
 from breezeblock.model.volume import Volume
 from breezeblock.store import attachments, snapshots, volumes
 from breezeblock.store.database import Store
+from breezeblock.store.schema import volumes as table
 from breezeblock.store.transaction import Tx
 from tests.store.rows import snapshot, volume
 
@@ -82,7 +83,7 @@ def test_further_conditions_project_and_columns_go_into_the_one_statement(store:
         id = volume(tx, project_id="p")
         return [
             volumes.begin(tx, id, "delete", project_id="q"),
-            volumes.begin(tx, id, "delete", where=[volumes.volumes.c.size > 5]),
+            volumes.begin(tx, id, "delete", where=[table.c.size > 5]),
             volumes.begin(tx, "no such volume", "delete"),
             volumes.begin(tx, id, "delete", project_id="p", where=[volumes.mig_free()], values={"name": "x"}),
         ]

@@ -4,7 +4,7 @@ mean the same on every database."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -95,7 +95,7 @@ def _walk(store: Store, order: list[tuple[str, str]], limit: int) -> list[str]:
     seen: list[str] = []
     marker = None
     for _ in range(100):
-        query = PageQuery(sort=tuple(order), limit=limit, marker=marker)
+        query = PageQuery(sort=cast("Any", tuple(order)), limit=limit, marker=marker)
         page = store.read_sync(lambda tx, query=query: volumes.page(tx, query))  # type: ignore[misc]
         assert len(page) <= limit
         if not page:
@@ -144,7 +144,7 @@ def test_pages_are_the_one_sorted_list_on_servers(
 @pytest.mark.parametrize("direction", ["asc", "desc"])
 def test_every_key_has_pages_on_every_database(store: Store, name: str, direction: str) -> None:
     store.write_sync(_surroundings)
-    wanted = [
+    wanted: list[dict[str, Any]] = [
         {"name": None, "bootable": True, "shared_targets": None, "backend_id": "b", "volume_type_id": "t2"},
         {"name": "b", "bootable": False, "shared_targets": True, "backend_id": None, "volume_type_id": "t1"},
         {"name": "B", "bootable": True, "shared_targets": False, "backend_id": "b", "volume_type_id": None},

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,7 +16,8 @@ from sqlalchemy import func, select
 from breezeblock.model.errors import OverQuota
 from breezeblock.store import quotas
 from breezeblock.store.database import Store
-from breezeblock.store.schema import charges
+from breezeblock.store.schema import charges, usages
+from breezeblock.store.schema import quotas as quota_rows
 from breezeblock.store.transaction import Tx
 
 
@@ -180,7 +182,7 @@ class Charging(RuleBasedStateMachine):
             )
 
     @rule(target=resources, project=st.sampled_from("pq"), size=st.integers(1, 9), kind=st.sampled_from("ab"))
-    def charge(self, project: str, size: int, kind: str) -> object:
+    def charge(self, project: str, size: int, kind: str) -> Any:
         id = str(uuid.uuid4())
         try:
             self.store.write_sync(lambda tx: quotas.charge(tx, project, id, amounts(size, kind)))
@@ -189,7 +191,7 @@ class Charging(RuleBasedStateMachine):
         return id, project
 
     @rule(target=extended, resource=resources, more=st.integers(1, 5))
-    def extend(self, resource: tuple[str, str], more: int) -> object:
+    def extend(self, resource: tuple[str, str], more: int) -> Any:
         id, project = resource
         held = self.store.read_sync(
             lambda tx: tx.rows(
@@ -236,7 +238,7 @@ class Charging(RuleBasedStateMachine):
 
 
 def _forget_all(tx: Tx) -> None:
-    for table in (charges, quotas.usages, quotas.quotas):
+    for table in (charges, usages, quota_rows):
         tx.execute(table.delete())
 
 
@@ -245,7 +247,7 @@ def test_usage_is_the_sum_of_charges_whatever_happens(sqlite_store: Store) -> No
     from hypothesis.stateful import run_state_machine_as_test
 
     machine = type("ChargingHere", (Charging,), {"store": sqlite_store})
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=40,
