@@ -27,6 +27,7 @@ __all__ = [
     "test_admission_tells_how_to_connect",
     "test_an_absent_image_is_refused_and_nothing_stands",
     "test_an_export_can_be_taken_back_twice",
+    "test_an_owner_that_was_taken_over_changes_nothing",
     "test_another_mode_is_refused_while_the_export_stands",
     "test_dismissing_twice_is_success",
     "test_exporting_twice_gives_one_export",
@@ -196,4 +197,20 @@ def test_twenty_volumes_come_and_go(case: TargetCase) -> None:
     assert all(case.target.find(export.name).found is Found.DONE for export in exports.values())
     for export in exports.values():
         case.target.unexport(export, case.ctx)
+    assert list(case.target.list()) == []
+
+
+def test_an_owner_that_was_taken_over_changes_nothing(case: TargetCase) -> None:
+    """Its successor has ended the export, and would never know of another."""
+    older, newer = Context("older", 5), Context("newer", 9)
+    image = case.image("v1")
+    export = case.target.export(image, "v1", case.size, Mode.RW, older)
+    case.target.admit(export, HERE, newer)
+    with pytest.raises(errors.Fenced):
+        case.target.unexport(export, older)
+    with pytest.raises(errors.Fenced):
+        case.target.resized(export, 2 * case.size, older)
+    case.target.unexport(export, newer)
+    with pytest.raises(errors.Fenced):
+        case.fresh().export(image, "v1", case.size, Mode.RW, older)
     assert list(case.target.list()) == []

@@ -7,16 +7,18 @@ Connection info: driver_volume_type "local", data {volume_id, size, access_mode}
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from breezeblock.host import block_device, loop
-from breezeblock.host.records import load, save
+from breezeblock.host.fence import Fence
+from breezeblock.host.records import discard_lock, load, locked, save
 from breezeblock.model import errors
 from breezeblock.model.call import Context
 from breezeblock.model.observation import Observation
@@ -39,7 +41,7 @@ class LocalTarget:
     """Target (see target.py). `run`: a private folder that outlives the service, not the volumes."""
 
     def __init__(self, run: Path, *, host: str | None = None) -> None:
-        self._records = run / "local"
+        self._records, self._fence = run / "local", Fence(run / "fences")
         self._host = host or socket.gethostname()
 
     @property
@@ -52,6 +54,7 @@ class LocalTarget:
 
     def start(self) -> None:
         self._records.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._fence.sweep()
 
     def name(self, volume_id: str) -> str:
         return _PREFIX + volume_id
@@ -74,18 +77,19 @@ class LocalTarget:
             path=reach.path,
             block=not isinstance(reach, FileReach),
         )
-        before = self._load(record.name)
-        if before is not None and before.mode is not mode:
-            raise errors.Busy(
-                f"{record.name} is exported already", needed=f"mode {mode}", had=f"mode {before.mode}"
-            )
-        self._records.mkdir(parents=True, exist_ok=True, mode=0o700)
-        save(self._record(record.name), record)
+        with self._held(record.name, ctx):
+            before = self._load(record.name)
+            if before is not None and before.mode is not mode:
+                raise errors.Busy(
+                    f"{record.name} is exported already", needed=f"mode {mode}", had=f"mode {before.mode}"
+                )
+            save(self._record(record.name), record)
         return _export(record)
 
     def admit(self, export: Export, host: Mapping[str, Any], ctx: Context) -> ConnectionInfo:
         ctx.check()
-        record = self._present(export.name)
+        with self._held(export.name, ctx):
+            record = self._present(export.name)
         who = host.get("host")
         if who != self._host:
             raise errors.BadRequest(
@@ -104,15 +108,16 @@ class LocalTarget:
 
     def unexport(self, export: Export, ctx: Context, *, force: bool = False) -> None:
         ctx.check()
-        holding = [] if force else self.sessions(export)
-        if holding:
-            raise errors.Busy(
-                f"{export.name} is held open",
-                needed="no session",
-                had=", ".join(session.client for session in holding),
-                remedy="Disconnect the volume first.",
-            )
-        self._record(export.name).unlink(missing_ok=True)
+        with self._held(export.name, ctx):
+            holding = [] if force else self.sessions(export)
+            if holding:
+                raise errors.Busy(
+                    f"{export.name} is held open",
+                    needed="no session",
+                    had=", ".join(session.client for session in holding),
+                    remedy="Disconnect the volume first.",
+                )
+            self._record(export.name).unlink(missing_ok=True)
 
     def sessions(self, export: Export) -> Sequence[Session]:
         record = self._load(export.name)
@@ -140,10 +145,24 @@ class LocalTarget:
 
     def resized(self, export: Export, size: int, ctx: Context) -> None:
         ctx.check()
-        save(self._record(export.name), msgspec.structs.replace(self._present(export.name), size=size))
+        with self._held(export.name, ctx):
+            save(self._record(export.name), msgspec.structs.replace(self._present(export.name), size=size))
 
     def live(self, export: Export) -> Live | None:
         return None
+
+    @contextlib.contextmanager
+    def _held(self, name: str, ctx: Context) -> Iterator[None]:
+        """The export's lock, as its owner; its file goes with the record. Raises Fenced when somebody newer has been here."""
+        record = self._record(name)
+        lock = record.with_suffix(".lock")
+        with locked(lock):
+            try:
+                self._fence.require(name, ctx)
+                yield
+            finally:
+                if not record.exists():
+                    discard_lock(lock)
 
     def _present(self, name: str) -> LocalExportRecord:
         record = self._load(name)

@@ -46,7 +46,7 @@ class NbdTarget:
     def __init__(
         self, run: Path, *, listen: Listen | None = None, host: str | None = None, direct: bool = False
     ) -> None:
-        self._records = ExportRecords(run / "exports")
+        self._records = ExportRecords(run)
         self._listen, self._direct = listen, direct
         self._host = host or socket.gethostname()
 
@@ -65,7 +65,7 @@ class NbdTarget:
 
     def start(self) -> None:
         find_program(storage_daemon.PROGRAM)
-        self._records.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._records.start()
 
     def name(self, volume_id: str) -> str:
         return PREFIX + volume_id
@@ -78,7 +78,7 @@ class NbdTarget:
             )
         format = reach.format if isinstance(reach, FileReach) else "raw"
         name = self.name(volume_id)
-        with self._records.locked(name):
+        with self._records.locked(name, ctx):
             record = self._records.load(name)
             if record is not None and storage_daemon.stands(record.daemon):
                 if record.mode is not mode:
@@ -98,7 +98,7 @@ class NbdTarget:
             raise errors.BadRequest(
                 "The connector does not say which host it is", needed="the key 'host'", had=sorted(host)
             )
-        with self._records.locked(export.name):
+        with self._records.locked(export.name, ctx):
             record = self._records.present(export.name)
             if who == self._host:
                 way: Mapping[str, Any] = {"uri": _unix_uri(record), "tls": False}
@@ -124,7 +124,7 @@ class NbdTarget:
 
     def dismiss(self, export: Export, host: Mapping[str, Any] | None, ctx: Context) -> bool:
         ctx.check()
-        with self._records.locked(export.name):
+        with self._records.locked(export.name, ctx):
             record = self._records.load(export.name)
             if record is None:
                 return False
@@ -140,7 +140,7 @@ class NbdTarget:
 
     def unexport(self, export: Export, ctx: Context, *, force: bool = False) -> None:
         ctx.check()
-        with self._records.locked(export.name):
+        with self._records.locked(export.name, ctx):
             record = self._records.load(export.name)
             if record is not None:
                 if not force:
@@ -180,7 +180,7 @@ class NbdTarget:
     def resized(self, export: Export, size: int, ctx: Context) -> None:
         """The daemon sees a file that grew behind it only through a resize to that same size (driver and daemon agree then)."""
         ctx.check()
-        with self._records.locked(export.name):
+        with self._records.locked(export.name, ctx):
             record = self._records.present(export.name)
             if storage_daemon.runs(record.daemon):
                 self._grown(record, size)

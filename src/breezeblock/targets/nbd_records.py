@@ -13,8 +13,10 @@ from pathlib import Path
 import msgspec
 
 from breezeblock.host import records, storage_daemon
+from breezeblock.host.fence import Fence
 from breezeblock.host.storage_daemon import Daemon
 from breezeblock.model import errors
+from breezeblock.model.call import Context
 from breezeblock.targets.target import Mode
 
 PREFIX = "volume-"
@@ -36,10 +38,14 @@ class NbdExportRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportRecords:
-    """The records under `folder`, one export each."""
+    """The records under `run`, one export each."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, run: Path) -> None:
+        self.folder, self._fence = run / "exports", Fence(run / "fences")
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._fence.sweep()
 
     def names(self) -> Sequence[str]:
         if not self.folder.is_dir():
@@ -57,10 +63,11 @@ class ExportRecords:
         records.save(self.folder / record.name / _RECORD, record)
 
     @contextlib.contextmanager
-    def locked(self, name: str) -> Iterator[None]:
-        """The export's lock; its file goes with the export."""
+    def locked(self, name: str, ctx: Context) -> Iterator[None]:
+        """The export's lock, as its owner; its file goes with the export. Raises Fenced when somebody newer has been here."""
         with records.locked(self.folder / f"{name}.lock"):
             try:
+                self._fence.require(name, ctx)
                 yield
             finally:
                 if not (self.folder / name).exists():
