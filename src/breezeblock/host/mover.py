@@ -17,21 +17,21 @@ import sys
 
 def start_time(pid: int) -> str:
     """Field 22 of /proc/PID/stat, in clock ticks since boot: with the boot id it names a process for ever."""
-    with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123 (pathlib costs more than the rest of this program)
+    with open(f"/proc/{pid}/stat", "rb") as stat:
         return stat.read().rpartition(b")")[2].split()[19].decode()
 
 
 def boot_id() -> str:
-    with open("/proc/sys/kernel/random/boot_id") as file:  # noqa: PTH123
+    with open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
 
 
 def supervise(record: str, feed: int, grace: float, argv: list[str]) -> int:
     me = os.getpid()
     fresh = f"{record}.{me}"
-    with open(fresh, "w") as file:  # noqa: PTH123
+    with open(fresh, "w") as file:
         file.write(f"{me} {start_time(me)} {boot_id()}\n")
-    os.replace(fresh, record)  # noqa: PTH105
+    os.replace(fresh, record)
     os.set_inheritable(feed, False)
     child = os.posix_spawnp(argv[0], argv, os.environ)
     poll = select.poll()
@@ -43,9 +43,9 @@ def supervise(record: str, feed: int, grace: float, argv: list[str]) -> int:
         if ended in ready:
             break
         if not ready or not os.read(feed, 4096):
-            os.unlink(record)  # noqa: PTH108
+            os.unlink(record)
             os.killpg(0, signal.SIGKILL)
-    os.unlink(record)  # noqa: PTH108
+    os.unlink(record)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return code if code >= 0 else 128 - code
 
