@@ -343,7 +343,7 @@ def lives(draw: st.DrawFn) -> tuple[Shape, dict[str, list[Any]], set[int], int |
     return shape, failing, deaths, cancel_at
 
 
-def _lived(world: World, life: tuple[Shape, dict[str, list[Any]], set[int], int | None]) -> None:
+def _check_life(world: World, life: tuple[Shape, dict[str, list[Any]], set[int], int | None]) -> None:
     shape, failing, deaths, cancel_at = life
     outside, passed = Outside(), 0
     outside.failing = {call: list(errors) for call, errors in failing.items()}
@@ -361,11 +361,11 @@ def _lived(world: World, life: tuple[Shape, dict[str, list[Any]], set[int], int 
 
 @given(life=lives())
 def test_any_life_ends_as_its_state_says(life: Any) -> None:
-    _lived(InMemory(), life)
+    _check_life(InMemory(), life)
 
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(life=lives())
 def test_any_life_in_the_database_ends_as_its_state_says(store: Store, life: Any) -> None:
-    _lived(InStore(store), life)
+    _check_life(InStore(store), life)
