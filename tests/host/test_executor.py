@@ -2,6 +2,7 @@
 """Programs end with the call that ran them, and movers with their operation, whatever happens to the owner."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from breezeblock.host import executor
+from breezeblock.host import executor, mover
 from breezeblock.host.executor import Mover, end_recorded, run
 from breezeblock.model.call import Context
 from breezeblock.model.errors import Cancelled, ProgramFailed, ProgramMissing, TimedOut
@@ -59,7 +60,7 @@ def test_an_exit_code_that_is_expected_is_no_failure() -> None:
 
 
 def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor.shutil, "which", lambda *a, **k: None)
+    monkeypatch.setattr(shutil, "which", lambda *a, **k: None)
     with pytest.raises(ProgramMissing) as caught:
         run(["qemu-img", "--version"], timeout=5)
     assert "qemu-utils" in caught.value.remedy
@@ -154,7 +155,7 @@ def test_a_mover_of_a_silent_owner_is_killed_after_the_grace(
 def test_a_record_of_another_process_with_the_same_pid_kills_nobody(tmp_path: Path) -> None:
     bystander = subprocess.Popen(["sleep", "60"], start_new_session=True)
     try:
-        (tmp_path / "m").write_text(f"{bystander.pid} 1 {executor.supervisor.boot_id()}\n")
+        (tmp_path / "m").write_text(f"{bystander.pid} 1 {mover.boot_id()}\n")
         assert end_recorded(tmp_path / "m") is False
         assert bystander.poll() is None
         assert end_recorded(tmp_path / "m") is False

@@ -80,8 +80,12 @@ def test_a_sparse_copy_can_be_stopped_between_parts(tmp_path: Path) -> None:
 
 def test_a_source_that_shrinks_while_it_is_copied_is_an_error(tmp_path: Path) -> None:
     with sparse(tmp_path / "s").open("r+b") as source, (tmp_path / "copy").open("w+b") as file:
+
+        def shrink(done: int, total: int) -> None:
+            source.truncate(2 * MiB)
+
         with pytest.raises(OSError, match="shorter"):
-            files.copy_sparse(source.fileno(), file.fileno(), 8 * MiB, lambda *_: source.truncate(2 * MiB))
+            files.copy_sparse(source.fileno(), file.fileno(), 8 * MiB, shrink)
 
 
 def test_a_process_that_may_write_is_seen_and_a_reader_is_not(tmp_path: Path) -> None:

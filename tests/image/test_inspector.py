@@ -162,8 +162,8 @@ def test_no_more_than_a_header_is_read(tmp_path: Path) -> None:
         with image.open("rb") as again:
             return again.read(count)
 
-    with image.open("rb") as file:
-        facts_of(file.read(4096), b"", 1 << 40, None, more)
+    with image.open("rb") as start:
+        facts_of(start.read(4096), b"", 1 << 40, None, more)
     assert all(count <= qcow2.READ_LIMIT for count in asked)
 
 
