@@ -35,7 +35,9 @@ def table() -> dict[str, frozenset[str]]:
 
 def test_every_import_is_one_that_the_table_of_rooms_allows() -> None:
     lint = Path(sys.executable).parent / "lint-imports"
-    done = subprocess.run([lint, "--no-cache", "--no-logo"], cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [lint, "--no-cache", "--no-logo"], cwd=CHECKOUT, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

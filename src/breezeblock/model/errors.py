@@ -51,7 +51,9 @@ class Error(Exception):
         if self.had is not None:
             out["had"] = str(self.had)
         if self.facts:
-            out["facts"] = {k: v if isinstance(v, (int, float, bool)) else str(v) for k, v in self.facts.items()}
+            out["facts"] = {
+                k: v if isinstance(v, (int, float, bool)) else str(v) for k, v in self.facts.items()
+            }
         return out
 
 

@@ -118,9 +118,15 @@ def _moves(*moves: Move) -> dict[str, Move]:
 
 
 VOLUME_MOVES = _moves(
-    Move(verb="create", frm=frozenset({NEW}), to="creating", done="available", undone="error", failed="error"),
     Move(
-        verb="delete", frm=_SETTLED, to="deleting", done=GONE, failed="error_deleting",
+        verb="create", frm=frozenset({NEW}), to="creating", done="available", undone="error", failed="error"
+    ),
+    Move(
+        verb="delete",
+        frm=_SETTLED,
+        to="deleting",
+        done=GONE,
+        failed="error_deleting",
         # a forced delete takes every status but an attached volume (that is a separate condition).
         forced=frozenset(VOLUME) - {"in-use"},
     ),
@@ -132,16 +138,27 @@ VOLUME_MOVES = _moves(
     Move(verb="roll_detaching", frm=frozenset({"detaching"}), to="in-use", done="in-use", failed=BACK),
     # a detach of a volume without attachments: what a lost consumer left in between.
     Move(
-        verb="detach", frm=frozenset({"reserved", "attaching", "in-use", "detaching"}), to=BY_ATTACHMENTS, done=BY_ATTACHMENTS,
+        verb="detach",
+        frm=frozenset({"reserved", "attaching", "in-use", "detaching"}),
+        to=BY_ATTACHMENTS,
+        done=BY_ATTACHMENTS,
         failed=BACK,
     ),
     Move(
-        verb="attachment_create", frm=frozenset({"available", "downloading"}), to="reserved", done="reserved", failed=BACK,
+        verb="attachment_create",
+        frm=frozenset({"available", "downloading"}),
+        to="reserved",
+        done="reserved",
+        failed=BACK,
         multiattach=_USED,
     ),
     Move(
-        verb="attachment_connect", frm=frozenset({"reserved", "available", "attaching"}), to="attaching", done="attaching",
-        failed=BACK, multiattach=_USED,
+        verb="attachment_connect",
+        frm=frozenset({"reserved", "available", "attaching"}),
+        to="attaching",
+        done="attaching",
+        failed=BACK,
+        multiattach=_USED,
     ),
     Move(verb="attachment_complete", frm=frozenset(VOLUME), to="in-use", done="in-use", failed=BACK),
     Move(verb="revert", frm=_FREE, to="reverting", done="available", undone="available", failed="error"),
@@ -151,9 +168,15 @@ VOLUME_MOVES = _moves(
 )
 
 SNAPSHOT_MOVES = _moves(
-    Move(verb="create", frm=frozenset({NEW}), to="creating", done="available", undone="error", failed="error"),
     Move(
-        verb="delete", frm=frozenset({"available", "error"}), to="deleting", done=GONE, failed="error_deleting",
+        verb="create", frm=frozenset({NEW}), to="creating", done="available", undone="error", failed="error"
+    ),
+    Move(
+        verb="delete",
+        frm=frozenset({"available", "error"}),
+        to="deleting",
+        done=GONE,
+        failed="error_deleting",
         forced=frozenset(SNAPSHOT),
     ),
     Move(verb="revert", frm=_FREE, to="restoring", done="available", undone="available", failed="available"),
@@ -193,7 +216,11 @@ def at_rest(table: dict[str, State], status: str) -> str:
 
 def allowed(move: Move, *, force: bool = False, multiattach: bool = False) -> frozenset[str]:
     """The statuses from which the verb may start."""
-    return move.frm | (move.forced if force else frozenset()) | (move.multiattach if multiattach else frozenset())
+    return (
+        move.frm
+        | (move.forced if force else frozenset())
+        | (move.multiattach if multiattach else frozenset())
+    )
 
 
 def after_detach(remaining: list[str], status: str) -> str:

@@ -121,9 +121,7 @@ class Service:
         for settings in self.config.backends:
             id = self.folder.backend_id(settings.name)
             holds = self.store.read_sync(partial(pools.holds_volumes, backend_id=id))
-            found.append(
-                running.build(self.config, settings, id, self.host, run_folder, holds_volumes=holds)
-            )
+            found.append(running.build(self.config, settings, id, self.host, run_folder, holds_volumes=holds))
         return found
 
     def _build_ports(self) -> ProcessPorts:
@@ -218,7 +216,8 @@ class Service:
             working = self._stop()
         if working:
             logging.shutdown()
-            os._exit(0)  # Python would wait for the threads of what was left running, for as long as that takes
+            # Python would wait for the threads of what was left running, for as long as that takes.
+            os._exit(0)
         return 0
 
     async def _serve_http(self, ready_file: Path | None) -> None:
