@@ -20,7 +20,7 @@ FULL = {"kind": "full", "times": 1000}
 @dataclass(frozen=True)
 class Case:
     """`act` does the verb; `expect` looks once everything has settled. `faults` make it fail; then `expect` sees what was taken back.
-    `only`: the kind of backend ("overlays" or "clones") that can do it."""
+    `only`: the kind of backend ("overlays" or "clones") that can do it. `stale`: a broken device stays for somebody to detach."""
 
     name: str
     kind: str
@@ -29,6 +29,7 @@ class Case:
     expect: Callable[[World, Facts], None]
     faults: Sequence[Mapping[str, Any]] = ()
     only: str = ""
+    stale: bool = False
 
 
 # -- preparations ------------------------------------------------------------------------------------------------------
@@ -207,6 +208,12 @@ def attached(world: World, facts: Facts) -> None:
     _source_is_whole(world, facts)
 
 
+def not_attached(world: World, facts: Facts) -> None:
+    [attachment] = world.api.attachments()
+    assert attachment["status"] == "error_attaching", attachment
+    _volume(world, facts, "in-use")
+
+
 # -- acts that are no request ------------------------------------------------------------------------------------------
 
 
@@ -367,6 +374,23 @@ CASES: list[Case] = [
         lambda w, f: w.api.attach(_on(f)),
         detached,
         [{"on": "connector", "verb": "connect", **FULL}],
+    ),
+    Case(
+        "reconnect that fails",
+        "host.reconnect",
+        an_attached_volume,
+        lose_the_device,
+        not_attached,
+        [{"on": "connector", "verb": "connect", **FULL}],
+        stale=True,
+    ),
+    Case(
+        "tidy that fails",
+        "backend.tidy",
+        a_volume,
+        lambda w, f: w.round("tidy"),
+        _source_is_whole,
+        [{"on": "driver", "verb": "tidy", **FULL}],
     ),
     Case(
         "detach that fails",

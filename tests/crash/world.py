@@ -140,6 +140,9 @@ class World:
             except Refused:
                 self.api.delete_attachment(attachment["id"])
         self.truth.settled(SETTLE_SECONDS)
+        for attachment in self.api.attachments():  # a broken device: what it had not flushed is lost
+            self.api.detach(attachment["volume_id"], force=True)
+        self.truth.settled(SETTLE_SECONDS)
         for volume in self.api.volumes():
             try:
                 self.api.delete_volume(volume["id"], cascade=True)
