@@ -11,7 +11,7 @@ from breezeblock.flow.engine import ClaimedOperation
 from breezeblock.store import operations as rows
 from breezeblock.store.database import Store
 from breezeblock.store.journal import StoreJournal
-from breezeblock.store.operations import Claimed
+from breezeblock.store.operations import Claimed, Look
 from breezeblock.store.transaction import Tx
 
 
@@ -25,11 +25,14 @@ class StoreClaims:
         self._lease_us = int(lease_seconds * 1e6)
         self._journals: weakref.WeakValueDictionary[str, StoreJournal] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
+        #: the engine's one claiming thread's.
+        self._looked: Look | None = None
+        self._asked: set[str] = set()
 
     def claim(self, lane: int, limit: int) -> list[tuple[Claimed, StoreJournal]]:
         queues = list(self._queues())
         # a look first: most bells ring for the other lane, or for work that is already taken
-        if lane not in self._store.read_sync(lambda tx: rows.free_lanes(tx, queues)):
+        if lane not in self._look(f"lane {lane}").lanes:
             return []
         found = self._store.write_sync(
             lambda tx: rows.claim(tx, self._owner, queues, lane, limit, self._lease_us)
@@ -63,5 +66,12 @@ class StoreClaims:
         self._store.write_sync(lambda tx: rows.report(tx, id, self._owner, done, total))
 
     def next_due(self) -> float | None:
-        queues = list(self._queues())
-        return self._store.read_sync(lambda tx: rows.soonest(tx, queues))
+        return self._look("due").due
+
+    def _look(self, purpose: str) -> Look:
+        """The engine asks for its lanes in turn, then for what is due: one look serves each of these questions once."""
+        if self._looked is None or purpose in self._asked:
+            queues = list(self._queues())
+            self._looked, self._asked = self._store.read_sync(lambda tx: rows.look(tx, queues)), set()
+        self._asked.add(purpose)
+        return self._looked

@@ -66,7 +66,8 @@ class Store:
         self._reading = self.engine
         if self.dialect == "postgresql":
             # Under READ COMMITTED each statement sees what is committed by then, transaction or not: without one, two round trips less.
-            self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            # A pool of its own: to switch a connection to and fro costs as much as the transaction.
+            self._reading = _server(self.url.render_as_string(hide_password=False), threads, "AUTOCOMMIT")
 
     # -- for coroutines --------------------------------------------------------------------------------------------
 
@@ -144,6 +145,7 @@ class Store:
             if not driver.in_transaction:  # else an operation that had to be left running still reads by it
                 conn.close()
         self.engine.dispose()
+        self._reading.dispose()
 
 
 def _conflict(error: DBAPIError) -> bool:
@@ -165,10 +167,10 @@ def _typed(error: DBAPIError) -> Exception:
     return error
 
 
-def _server(url: str, threads: int) -> Engine:
+def _server(url: str, threads: int, isolation: str = "READ COMMITTED") -> Engine:
     engine = create_engine(
         url,
-        isolation_level="READ COMMITTED",
+        isolation_level=isolation,
         pool_size=threads + 4,
         max_overflow=16,
         pool_pre_ping=False,

@@ -7,13 +7,26 @@ from __future__ import annotations
 import functools
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import BigInteger, Integer, Select, and_, bindparam, case, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+    update,
+)
 
 from breezeblock.flow.journal import Entry, Progress, Step
 from breezeblock.store import keys as key_rows
+from breezeblock.store.clock import NOW_US
 from breezeblock.store.prepared import Prepared, inserting, numbered
 from breezeblock.store.schema import counters, journal, operations
 from breezeblock.store.sql import locking
@@ -156,11 +169,6 @@ def _of_queues(number: int, *columns: Any) -> Select[Any]:
     )
 
 
-@functools.cache
-def _lanes(queues: int) -> Prepared:
-    return Prepared(_of_queues(queues, operations.c.lane).distinct())
-
-
 _TAKE = Prepared(
     update(operations)
     .where(operations.c.seq == bindparam("row"))
@@ -176,12 +184,50 @@ _RAISE_TOKEN = Prepared(update(counters).where(_FENCE).values(value=counters.c.v
 _TOKEN = Prepared(select(counters.c.value).where(_FENCE))
 
 
-def free_lanes(tx: Tx, queues: Sequence[str]) -> frozenset[int]:
-    """The lanes in which something may be claimed now. A look: it locks nothing, and another process may be quicker."""
-    if not queues:
-        return frozenset()
-    rows = tx.rows(_lanes(len(queues)), {"now": tx.now_us(), **numbered("queue", queues)})
-    return frozenset(int(row[0]) for row in rows)
+class Look(NamedTuple):
+    """What there is for some queues: lanes in which something may be claimed now, and the seconds until something else may."""
+
+    lanes: frozenset[int] = frozenset()
+    due: float | None = None
+
+
+def look(tx: Tx, queues: Sequence[str]) -> Look:
+    """It locks nothing, and another process may be quicker."""
+    rows = tx.rows(_look(len(queues)), numbered("queue", queues)) if queues else ()
+    later = [max(0.0, (int(next) - int(now)) / 1e6) for _, _, next, now in rows if next is not None]
+    return Look(frozenset(int(lane) for lane, free, _, _ in rows if free), min(later, default=None))
+
+
+def soonest(tx: Tx, queues: Sequence[str]) -> float | None:
+    """Seconds until the next waiting operation of my queues may be claimed; None: nothing waits."""
+    return look(tx, queues).due
+
+
+@functools.cache
+def _look(queues: int) -> Prepared:
+    """By lane: how many are due, when the first of the others is, and what time it is."""
+
+    def made(dialect: str) -> Select[Any]:
+        now: ColumnElement[int] = literal_column(NOW_US[dialect], BigInteger)
+        due = case(
+            (operations.c.not_before_us > operations.c.lease_until_us, operations.c.not_before_us),
+            else_=operations.c.lease_until_us,
+        )
+        return (
+            select(
+                operations.c.lane,
+                func.sum(case((due <= now, 1), else_=0)),
+                func.min(case((due > now, due))),
+                func.max(now),
+            )
+            .where(
+                operations.c.queue.in_([bindparam(f"queue{n}") for n in range(queues)]),
+                operations.c.blocked.is_(False),
+            )
+            .group_by(operations.c.lane)
+        )
+
+    return Prepared(made)
 
 
 def claim(tx: Tx, owner: str, queues: Sequence[str], lane: int, limit: int, lease_us: int) -> list[Claimed]:
@@ -274,30 +320,6 @@ def release_all(tx: Tx, owner: str | None) -> int:
     if owner is not None:
         mine = and_(mine, operations.c.lease_owner == owner)
     return int(tx.execute(update(operations).where(mine).values(lease_owner=None, lease_until_us=0)).rowcount)
-
-
-def soonest(tx: Tx, queues: Sequence[str]) -> float | None:
-    """Seconds until the next waiting operation of my queues may be claimed; None: nothing waits."""
-    if not queues:
-        return None
-    now = tx.now_us()
-    row = tx.row(_soonest(len(queues)), {"now": now, **numbered("queue", queues)})
-    return None if row is None or row[0] is None else max(0.0, (int(row[0]) - now) / 1e6)
-
-
-@functools.cache
-def _soonest(queues: int) -> Prepared:
-    due = case(
-        (operations.c.not_before_us > operations.c.lease_until_us, operations.c.not_before_us),
-        else_=operations.c.lease_until_us,
-    )
-    return Prepared(
-        select(func.min(due)).where(
-            operations.c.queue.in_([bindparam(f"queue{n}") for n in range(queues)]),
-            operations.c.blocked.is_(False),
-            due > bindparam("now", type_=BigInteger),
-        )
-    )
 
 
 def report(tx: Tx, id: str, owner: str, done: int, total: int) -> None:
