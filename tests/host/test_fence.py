@@ -31,6 +31,8 @@ def test_a_caller_without_rivals_is_not_compared(tmp_path: Path) -> None:
     fence = Fence(tmp_path / "fences")
     fence.require("volume-a", Context("two", 9))
     fence.require("volume-a", Context())
+    with pytest.raises(Fenced):  # nor written down
+        fence.require("volume-a", Context("one", 8))
 
 
 def test_tokens_are_kept_for_a_day_after_their_last_use(tmp_path: Path) -> None:
@@ -54,3 +56,5 @@ def test_a_full_disk_refuses_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     fence.require("volume-a", Context("one", 5))
     monkeypatch.setattr(fences, "_write", full)
     fence.require("volume-a", Context("two", 9))
+    with pytest.raises(Fenced):
+        fence.require("volume-a", Context("none", 4))

@@ -9,8 +9,8 @@ import msgspec
 
 
 class Attachment(msgspec.Struct, frozen=True):
-    """`attach_mode` is the string "null" until known. `connection_json` is sealed at rest and opened by the store.
-    Field order = column order."""
+    """`attach_mode` is the string "null" until known. `connection_json` holds no secret: a connection with one is refused until it can be
+    sealed. Field order = column order."""
 
     id: str
     volume_id: str

@@ -16,7 +16,7 @@ class OperationProgress(msgspec.Struct, frozen=True):
 
 
 class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One task of one round: its newest step (intent, done, undone, failed). `data` holds intent and result, secrets sealed."""
+    """One task of one round: its newest step (intent, done, undone, failed). `data` holds intent and result, which never hold a secret."""
 
     task: str
     round: int
