@@ -24,3 +24,8 @@ from tests.store.rows import volume
 def test_the_advice_fits_whoever_holds_the_status(store: Store, status: str, advice: str) -> None:
     found = store.write_sync(lambda tx: volumes.get(tx, volume(tx, status=status)))
     assert advice in volumes.refuse(found, "delete").remedy
+
+
+def test_what_an_operation_holds_meanwhile_is_waited_for(store: Store) -> None:
+    found = store.write_sync(lambda tx: volumes.get(tx, volume(tx, status="reserved", operation_id="1")))
+    assert "Wait until the running operation ends" in volumes.refuse(found, "delete").remedy

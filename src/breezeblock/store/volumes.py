@@ -223,8 +223,11 @@ def _way_out(volume: Volume) -> str:
         return "Detach the volume first: 'breezeblock explain ID' names who has it."
     if volume.status.startswith("error"):
         return "See 'breezeblock explain ID' for what went wrong; delete the volume, or mend it and reset its status."
-    if state is not None and state.holder is states.Holder.CLIENT:
-        return "A client holds it: 'breezeblock explain ID' names it. That client goes on, or its attachment is ended."
+    if state is not None and state.holder is states.Holder.CLIENT and not volume.operation_id:
+        return (
+            "A client holds it: 'breezeblock explain ID' says since when. That client goes on, its attachment is ended, "
+            "or an administrator resets the status."
+        )
     return ""
 
 
