@@ -103,7 +103,13 @@ def test_past_the_pivot_nothing_is_taken_back(outside: Outside) -> None:
 def interrupted(flow: TaskFlow, outside: Outside) -> None:
     """Interrupt while `b` runs."""
     left: list[int] = []
-    outside.plan = lambda point: bool(point == "b:mid-before" and left.append(flow.interrupt()))
+
+    def plan(point: str) -> bool:
+        if point == "b:mid-before":
+            left.append(flow.interrupt())
+        return False
+
+    outside.plan = plan
     assert flow.run(n=1) is State.INTERRUPTED
     assert left == [1]
     assert made(outside) == {"a", "b"}

@@ -63,6 +63,14 @@ class MemoryDriver:
         self._there()
         return [self.put(id, Kind.SNAPSHOT, volume.size) for volume, id in of]
 
+    def revert(self, volume: Object, to: Object, ctx: Context) -> Object:
+        self._there()
+        return self.objects[volume.name]
+
+    def tidy(self, live: Any, ctx: Context) -> int:
+        self._there()
+        return 0
+
     def find(self, name: str) -> Observation[Object]:
         if self.down:
             return Observation.unknown("the folder is not there")

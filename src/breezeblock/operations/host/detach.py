@@ -108,11 +108,13 @@ def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
 
 
 def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
-    """The device could not be taken away: as before. The device is gone but the export is not: for an operator."""
+    """The device could not be taken away: as before. The device is gone but the export is not: for an operator, and to be tried again;
+    the volume is in use until its export has ended."""
     if error.get("task") == DISCONNECT.name:
         _undone(tx, work, error)
         return
     attachments.settle(tx, work.args["attachment_id"], work.operation, attach_status="error_detaching")
+    stay_attached(tx, work, error)
     messages.find_out(
         tx, work.args["volume_id"], work.operation, "export.not-ended", str(error.get("message"))
     )

@@ -114,13 +114,23 @@ def _refused(volume: Volume, children: int, cascade: bool) -> WrongStatus:
 def _remove(work: Work, intent: Any) -> None:
     args = work.args
     driver = backend(work.ports, args["backend_id"]).driver
-    for child in args["snapshots"]:
-        work.call.check()
+    removed: list[str] = []
+    try:
+        for child in args["snapshots"]:
+            work.call.check()
+            driver.delete(
+                object_of(
+                    driver, child["id"], Kind.SNAPSHOT, child["object"], child["size"], args["volume_id"]
+                ),
+                work.call,
+            )
+            removed.append(child["id"])
         driver.delete(
-            object_of(driver, child["id"], Kind.SNAPSHOT, child["object"], child["size"], args["volume_id"]),
-            work.call,
+            object_of(driver, args["volume_id"], Kind.VOLUME, args["object"], args["size"]), work.call
         )
-    driver.delete(object_of(driver, args["volume_id"], Kind.VOLUME, args["object"], args["size"]), work.call)
+    except Busy as error:
+        error.facts["removed"] = ",".join(removed)
+        raise
 
 
 def _forget(tx: Tx, work: Work) -> None:
@@ -149,6 +159,9 @@ def _children(tx: Tx, work: Work) -> list[dict[str, Any]]:
 
 def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     busy = error.get("code") == Busy.code
+    for id in filter(None, str(error.get("facts", {}).get("removed", "")).split(",")):
+        quotas.discharge(tx, id)  # gone before something else was found busy: no row may say that it is there
+        snapshots.remove(tx, id)
     volumes.settle(tx, work.args["volume_id"], "available" if busy else VOLUME_MOVES["delete"].failed)
     for child in _children(tx, work):
         snapshots.settle(tx, child["id"], "available" if busy else SNAPSHOT_MOVES["delete"].failed)
