@@ -95,7 +95,7 @@ class DriverConformance:
     def test_a_volume_that_is_written_to_is_busy(self, driver: Driver) -> None:
         volume = make(driver)
         made = snapshot(driver, volume)
-        with open(driver.reach(volume).path, "r+b"):  # type: ignore[union-attr]
+        with open(driver.reach(volume).path, "r+b"):
             for work in (
                 lambda: driver.delete(volume, context()),
                 lambda: driver.revert(volume, made, context()),
@@ -116,7 +116,8 @@ class DriverConformance:
         points = [snapshot(driver, volumes[0]), driver.checkpoint(volumes[1], new_id(), None, context())]
         whole = driver.list(None, 100)
         assert [obj.name for obj in whole] == sorted(obj.name for obj in [*volumes, *points])
-        pages, after = [], None
+        pages: list[Object] = []
+        after: str | None = None
         while page := driver.list(after, 3):
             pages += page
             after = page[-1].name

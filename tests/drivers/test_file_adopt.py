@@ -82,7 +82,7 @@ def test_a_raw_file_becomes_a_volume_as_it_is(driver: FileDriver, tmp_path: Path
     volume = take(driver, "disk.img")
     assert (volume.name, volume.size) == ("volume-v", MiB)
     assert not source.exists()
-    assert Path(driver.reach(volume).path).stat().st_ino == inode  # type: ignore[union-attr]
+    assert Path(driver.reach(volume).path).stat().st_ino == inode
     assert holds(driver, volume, 7)
     made = driver.snapshot([(volume, "s")], {}, CTX)[0]
     write(driver.reach(volume), {0: 8})

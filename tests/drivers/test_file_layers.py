@@ -14,6 +14,7 @@ import pytest
 from breezeblock.drivers.driver import Kind, Object, Spec
 from breezeblock.drivers.file import FileDriver, fold
 from breezeblock.drivers.file.tree import Tree
+from breezeblock.host import qemu_img
 from breezeblock.model.call import Context
 from breezeblock.model.errors import Busy, Cancelled, Fenced
 from breezeblock.model.observation import Found
@@ -161,7 +162,7 @@ def test_a_cancelled_copy_leaves_nothing(tmp_path: Path) -> None:
 
 
 def attach(driver: FileDriver, volume: Object, tmp_path: Path) -> Guest:
-    return Guest(tmp_path / f"guest-{volume.id}", driver.reach(volume).path)  # type: ignore[union-attr]
+    return Guest(tmp_path / f"guest-{volume.id}", driver.reach(volume).path)
 
 
 def test_an_attached_volume_is_snapshotted_through_its_live_port(driver: FileDriver, tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ def test_an_attached_volume_is_snapshotted_through_its_live_port(driver: FileDri
     guest.write({0: 2})
     point = driver.checkpoint(volume, "p", guest, CTX)
     guest.write({1: 3})
-    assert guest.active() == driver.reach(volume).path  # type: ignore[union-attr]
+    assert guest.active() == driver.reach(volume).path
     assert holds(driver, made, 1)
     assert holds(driver, point, 2)
     assert holds(driver, volume, 2, 3)
@@ -190,7 +191,7 @@ def test_an_attached_volume_grows_through_its_live_port(driver: FileDriver, tmp_
 def test_an_attached_volume_is_never_worked_on_behind_its_back(driver: FileDriver) -> None:
     volume = make(driver, "v")
     write(driver.reach(volume), {0: 1})
-    with held_open(driver.reach(volume).path):  # type: ignore[union-attr]
+    with held_open(driver.reach(volume).path):
         for work in (
             lambda: snapshot(driver, volume, "s"),
             lambda: make(driver, "c", volume),
@@ -254,17 +255,18 @@ def test_handing_out_a_volume_ends_a_fold_below_it(
     write(driver.reach(volume), {0: 1})
     made = snapshot(driver, volume, "s")
     write(driver.reach(volume), {1: 2})
-    commit, times = fold.qemu_img.commit, []
+    commit = qemu_img.commit
+    times: list[float] = []
 
     def interrupted(overlay: Path, mover: object) -> None:
-        monkeypatch.setattr(fold.qemu_img, "commit", commit)
+        monkeypatch.setattr(qemu_img, "commit", commit)
         monkeypatch.setattr(fold, "_PATIENCE", 0.05)  # the fold hangs in this very thread
         began = time.monotonic()
-        assert driver.reach(volume).path == str(overlay)  # type: ignore[union-attr]
+        assert driver.reach(volume).path == str(overlay)
         times.append(time.monotonic() - began)
         commit(overlay, mover)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fold.qemu_img, "commit", interrupted)
+    monkeypatch.setattr(qemu_img, "commit", interrupted)
     driver.delete(made, CTX)
     assert times
     assert depth(driver, volume) == 2
@@ -278,17 +280,17 @@ def test_a_leaf_that_was_written_to_during_a_fold_is_not_replaced(
     write(driver.reach(volume), {0: 1})
     made = snapshot(driver, volume, "s")
     write(driver.reach(volume), {1: 2})
-    commit, path = fold.qemu_img.commit, driver.reach(volume)
+    commit, path = qemu_img.commit, driver.reach(volume)
 
     def then_written(overlay: Path, mover: object) -> None:
         commit(overlay, mover)  # type: ignore[arg-type]
         write(path, {0: 7, 2: 7})
 
-    monkeypatch.setattr(fold.qemu_img, "commit", then_written)
+    monkeypatch.setattr(qemu_img, "commit", then_written)
     driver.delete(made, CTX)
     assert holds(driver, volume, 7, 2, 7)
     assert depth(driver, volume) == 2
-    monkeypatch.setattr(fold.qemu_img, "commit", commit)
+    monkeypatch.setattr(qemu_img, "commit", commit)
     assert driver.tidy({}, CTX) == 1
     assert holds(driver, volume, 7, 2, 7)
 
@@ -300,7 +302,7 @@ def test_a_layer_that_cannot_be_read_stops_every_sweep(driver: FileDriver, tmp_p
     volume = make(driver, "v")
     write(driver.reach(volume), {0: 1})
     made = snapshot(driver, volume, "s")
-    leaf = Path(driver.reach(volume).path)  # type: ignore[union-attr]
+    leaf = Path(driver.reach(volume).path)
     whole = leaf.read_bytes()
     leaf.write_bytes(b"damaged!" + whole[8:])
     driver.delete(made, CTX)  # only what lies above the base is damaged: the base must stay

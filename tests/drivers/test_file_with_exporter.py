@@ -49,7 +49,7 @@ class Client:
         assert self._process.stdout is not None
         self._process.stdin.write(f"{command}\n")
         self._process.stdin.flush()
-        lines = []
+        lines: list[str] = []
         while True:
             line = self._process.stdout.readline()
             assert line, lines
@@ -117,7 +117,7 @@ def test_points_in_time_of_an_attached_volume_are_whole(driver: FileDriver, grou
             made += driver.snapshot([(volume, f"s{generation}")], {volume.id: live}, CTX)
         point = driver.checkpoint(volume, "p", live, CTX)
         client.write(0, 9)
-        assert live.active() == driver.reach(volume).path  # type: ignore[union-attr]
+        assert live.active() == driver.reach(volume).path
         clone = create(driver, "c", point)
         # The exporter still keeps open what it has stopped writing to: no reason to call others busy.
         driver.delete(driver.snapshot([(clone, "cs")], {}, CTX)[0], CTX)
@@ -181,6 +181,7 @@ def test_an_exporter_left_behind_by_a_crash_is_brought_forward(driver: FileDrive
     with attached(target, driver, volume) as (export, client):
         live = target.live(export)
         assert live is not None
+        active = live.active
         client.write(0, 1)
 
         class Dead(Exception):
@@ -190,23 +191,23 @@ def test_an_exporter_left_behind_by_a_crash_is_brought_forward(driver: FileDrive
             """The driver dies just before it tells the exporter."""
 
             def active(self) -> str:
-                return live.active()
+                return active()
 
             def snapshot(self, overlay: str) -> None:
                 raise Dead
 
-            resize = fold = snapshot  # type: ignore[assignment]
+            resize = fold = snapshot
 
         with pytest.raises(Dead):
             driver.snapshot([(volume, "s")], {volume.id: Dying()}, CTX)  # type: ignore[dict-item]
         client.write(1, 2)
         again = FileDriver(ground.folder / "pool")
         again.start()
-        assert Path(again.reach(volume).path) != Path(live.active())  # type: ignore[union-attr]
+        assert Path(again.reach(volume).path) != Path(live.active())
         client.write(2, 3)
         made = again.snapshot([(volume, "s")], {volume.id: live}, CTX)[0]
         client.write(0, 9)
-        assert live.active() == again.reach(volume).path  # type: ignore[union-attr]
+        assert live.active() == again.reach(volume).path
         assert holds(again, made, 1, 2, 3)
     assert holds(again, volume, 9, 2, 3)
 
