@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -300,6 +301,7 @@ class Service:
 
         for number in _stop_signals():
             loop.add_signal_handler(number, stop)
+        gc.freeze()  # what the start has made stays for good: no collection looks through it again
         self._announce(ready_file)
         await server.serve(sockets=[self.socket])
 

@@ -191,7 +191,9 @@ def _server(url: str, threads: int, isolation: str = "READ COMMITTED") -> Engine
 def _sqlite(path: str, *, writer: bool) -> Engine:
     """Transactions are said by whoever uses the connection: pysqlite's own guessing is switched off."""
     engine = create_engine(
-        f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": 30}
+        f"sqlite:///{path}",
+        poolclass=NullPool,
+        connect_args={"check_same_thread": False, "timeout": 30, "cached_statements": 512},
     )
 
     @event.listens_for(engine, "connect")
