@@ -4,30 +4,25 @@ losing the answer."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from breezeblock.brick.connector import Connector, Device, Identity
-from breezeblock.drivers.faults import Fault, FaultKind
-from breezeblock.model.errors import DeviceWrong, Unreachable
+from breezeblock.host.faults import Faults
+from breezeblock.model.errors import DeviceWrong
 from breezeblock.model.observation import Observation
 
-T = TypeVar("T")
+
+def _another(verb: str) -> DeviceWrong:
+    return DeviceWrong(f"Planned fault: {verb} finds another volume", needed="the volume", had="another")
 
 
 class FaultyConnector:
-    """FULL is an error that no retry mends (the device is another volume); the others are as in drivers/faults.py."""
+    """FULL is an error that no retry mends (the device is another volume); the others are as in host/faults.py."""
 
     def __init__(self, inner: Connector) -> None:
-        self._inner, self._lock = inner, threading.Lock()
-        self._planned: list[Fault] = []
-        self.calls: list[str] = []
-
-    def plan(self, *faults: Fault) -> None:
-        with self._lock:
-            self._planned += faults
+        self._inner, self.faults = inner, Faults(_another)
+        self.plan, self.calls, self._through = self.faults.plan, self.faults.calls, self.faults.through
 
     @property
     def protocols(self) -> frozenset[str]:
@@ -60,30 +55,3 @@ class FaultyConnector:
 
     def check_valid_device(self, path: str) -> bool:
         return self._inner.check_valid_device(path)
-
-    def _through(self, verb: str, call: Callable[[], T]) -> T:
-        fault = self._take(verb)
-        if fault is None:
-            return call()
-        if fault.kind is FaultKind.DELAY:
-            time.sleep(fault.seconds)
-            return call()
-        if fault.kind is FaultKind.FULL:
-            raise DeviceWrong(
-                f"Planned fault: {verb} finds another volume", needed="the volume", had="another"
-            )
-        if fault.kind is FaultKind.LOST:
-            call()
-        raise Unreachable(f"Planned fault: {verb}", needed="an answer", had="none")
-
-    def _take(self, verb: str) -> Fault | None:
-        with self._lock:
-            self.calls.append(verb)
-            for index, fault in enumerate(self._planned):
-                if fault.verb == verb:
-                    left = fault.times - 1
-                    self._planned[index : index + 1] = (
-                        [Fault(verb=verb, kind=fault.kind, times=left, seconds=fault.seconds)] if left else []
-                    )
-                    return fault
-        return None

@@ -28,10 +28,11 @@ import uvloop  # noqa: E402,F401
 import breezeblock.api.app  # noqa: E402,F401
 from breezeblock.api import v3  # noqa: E402
 from breezeblock.brick import factory  # noqa: E402
-from breezeblock.drivers import faults as driver_faults  # noqa: E402
+from breezeblock.drivers.faults import FaultyDriver  # noqa: E402
+from breezeblock.host.faults import Fault, FaultKind  # noqa: E402
 from breezeblock.process import backends  # noqa: E402
 from breezeblock.process.serve import run  # noqa: E402
-from breezeblock.targets import faults as target_faults  # noqa: E402
+from breezeblock.targets.faults import FaultyTarget  # noqa: E402
 from tests.crash.connector import FaultyConnector  # noqa: E402
 
 #: (where, wrapper) of everything that can fail on demand in this service.
@@ -52,14 +53,8 @@ def _around(where: str, wrapper: Any, made: Any) -> Any:
 
 def _plan(one: dict[str, Any], where: str, wrapper: Any) -> None:
     if one["on"] == where:
-        module = target_faults if where == "target" else driver_faults
-        fault: Any = module.Fault(
-            verb=one["verb"],
-            kind=module.FaultKind(one["kind"]),
-            times=one.get("times", 1),
-            seconds=one.get("seconds", 0.0),
-        )
-        wrapper.plan(fault)
+        kind, times, seconds = FaultKind(one["kind"]), one.get("times", 1), one.get("seconds", 0.0)
+        wrapper.plan(Fault(verb=one["verb"], kind=kind, times=times, seconds=seconds))
 
 
 def _kept(periodic: Any) -> Any:
@@ -71,10 +66,9 @@ def compose() -> None:
     """Put the faulty wrappers where the composition root makes the real things, and keep hold of what comes round."""
     put: Any = backends
     driver, local, nbd, connectors = put.FileDriver, put.LocalTarget, put.NbdTarget, factory.connectors
-    made = driver_faults.FaultyDriver
-    put.FileDriver = lambda *a, **k: _around("driver", made, driver(*a, **k))
-    put.LocalTarget = lambda *a, **k: _around("target", target_faults.FaultyTarget, local(*a, **k))
-    put.NbdTarget = lambda *a, **k: _around("target", target_faults.FaultyTarget, nbd(*a, **k))
+    put.FileDriver = lambda *a, **k: _around("driver", FaultyDriver, driver(*a, **k))
+    put.LocalTarget = lambda *a, **k: _around("target", FaultyTarget, local(*a, **k))
+    put.NbdTarget = lambda *a, **k: _around("target", FaultyTarget, nbd(*a, **k))
     put = sys.modules["breezeblock.process.serve"]
     periodic = put.Periodic
     put.Periodic = lambda *a, **k: _kept(periodic(*a, **k))
@@ -97,7 +91,7 @@ def obey(order: dict[str, Any]) -> dict[str, Any]:
     if order.get("mend"):
         for wrappers in FAULTY.values():
             for wrapper in wrappers:
-                wrapper._planned.clear()
+                wrapper.faults.mend()
     return {"calls": [call for wrapper in FAULTY["driver"] for call in wrapper.calls]}
 
 

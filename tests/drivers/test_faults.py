@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from breezeblock.drivers.driver import Spec
-from breezeblock.drivers.faults import Fault, FaultKind, FaultyDriver
+from breezeblock.drivers.faults import FaultyDriver
 from breezeblock.drivers.file import FileDriver
+from breezeblock.host.faults import Fault, FaultKind
 from breezeblock.model.call import Context
 from breezeblock.model.errors import NoSpace, Unreachable
 from breezeblock.model.observation import Found
@@ -33,7 +34,7 @@ def test_a_lost_answer_is_work_done(driver: FaultyDriver) -> None:
         driver.create(SPEC, None, CTX)
     assert driver.find("volume-v").found is Found.DONE
     assert driver.create(SPEC, None, CTX) == driver.find("volume-v").value
-    assert driver.planned == ()
+    assert driver.faults.planned == ()
 
 
 def test_an_error_and_a_full_disk_come_before_the_work(driver: FaultyDriver) -> None:

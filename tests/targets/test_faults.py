@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from breezeblock.host.faults import Fault, FaultKind
 from breezeblock.model import errors
 from breezeblock.model.call import Context
 from breezeblock.model.observation import Found
 from breezeblock.model.reach import FileReach
-from breezeblock.targets.faults import Fault, FaultKind, FaultyTarget
+from breezeblock.targets.faults import FaultyTarget
 from breezeblock.targets.local import LocalTarget
 from breezeblock.targets.target import Export, Mode
 
@@ -45,7 +46,7 @@ def test_an_error_is_before_the_work_and_a_lost_answer_after_it(target: FaultyTa
         export(target, tmp_path)
     assert list(target.list()) == ["volume-v1"]
     made = export(target, tmp_path)  # the retry finds what was done
-    assert list(target.planned) == []
+    assert list(target.faults.planned) == []
     target.plan(Fault(verb="unexport", kind=FaultKind.LOST))
     with pytest.raises(errors.Unreachable):
         target.unexport(made, Context())

@@ -4,61 +4,24 @@ stands above drivers, and for an operator's rehearsal. Must change nothing else 
 
 from __future__ import annotations
 
-import enum
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
-
-import msgspec
+from collections.abc import Mapping, Sequence
 
 from breezeblock.drivers.driver import Capabilities, Driver, Kind, Object, PoolReport, Spec
+from breezeblock.host.faults import Faults
 from breezeblock.model.call import Context
-from breezeblock.model.errors import NoSpace, Unreachable
+from breezeblock.model.errors import Unreachable
 from breezeblock.model.extents import Extents
 from breezeblock.model.observation import Observation
 from breezeblock.model.reach import Live, Reach
 
-T = TypeVar("T")
-
-
-class FaultKind(enum.StrEnum):
-    DELAY = "delay"
-    #: refused before the work.
-    ERROR = "error"
-    #: no space, before the work.
-    FULL = "full"
-    #: the work is done, and the caller never learns of it.
-    LOST = "lost"
-
-
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens to the next `times` calls of `verb` ("create", "snapshot", ...). `seconds`: of a delay."""
-
-    verb: str
-    kind: FaultKind
-    times: int = 1
-    seconds: float = 0.0
-
 
 class FaultyDriver:
-    """Driver (see driver.py) that passes every call to `inner`, except for the faults planned with `plan`."""
+    """Driver (see driver.py) that passes every call to `inner`, except for the planned `faults`."""
 
     def __init__(self, inner: Driver) -> None:
         self._inner = inner
-        self._lock = threading.Lock()
-        self._planned: list[Fault] = []
-        #: verbs in the order in which they came, faulty or not.
-        self.calls: list[str] = []
-
-    def plan(self, *faults: Fault) -> None:
-        with self._lock:
-            self._planned += faults
-
-    @property
-    def planned(self) -> Sequence[Fault]:
-        """Faults that have not happened yet."""
-        return tuple(self._planned)
+        self.faults = Faults()
+        self.plan, self.calls, self._through = self.faults.plan, self.faults.calls, self.faults.through
 
     @property
     def capabilities(self) -> Capabilities:
@@ -114,33 +77,3 @@ class FaultyDriver:
 
     def tidy(self, live: Mapping[str, Live], ctx: Context) -> int:
         return self._through("tidy", lambda: self._inner.tidy(live, ctx))
-
-    def _through(self, verb: str, call: Callable[[], T]) -> T:
-        fault = self._take(verb)
-        if fault is None:
-            return call()
-        if fault.kind is FaultKind.DELAY:
-            time.sleep(fault.seconds)
-            return call()
-        if fault.kind is FaultKind.FULL:
-            raise NoSpace("Planned fault: the storage is full", needed="some bytes", had="0 bytes")
-        if fault.kind is FaultKind.LOST:
-            call()
-        raise Unreachable(
-            f"Planned fault: {verb} {'is done and its answer lost' if fault.kind is FaultKind.LOST else 'fails'}",
-            needed="an answer",
-            had="none",
-        )
-
-    def _take(self, verb: str) -> Fault | None:
-        """The first planned fault of this verb, counted down."""
-        with self._lock:
-            self.calls.append(verb)
-            for index, fault in enumerate(self._planned):
-                if fault.verb == verb:
-                    if fault.times > 1:
-                        self._planned[index] = msgspec.structs.replace(fault, times=fault.times - 1)
-                    else:
-                        del self._planned[index]
-                    return fault
-        return None

@@ -4,60 +4,24 @@ stands above targets, and for an operator's rehearsal. Must change nothing else 
 
 from __future__ import annotations
 
-import enum
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import msgspec
-
+from breezeblock.host.faults import Faults
 from breezeblock.model import errors
 from breezeblock.model.call import Context
 from breezeblock.model.observation import Observation
 from breezeblock.model.reach import Live, Reach
 from breezeblock.targets.target import ConnectionInfo, Export, Mode, Session, Target, TargetCapabilities
 
-T = TypeVar("T")
-
-
-class FaultKind(enum.StrEnum):
-    DELAY = "delay"
-    #: refused before the work.
-    ERROR = "error"
-    #: no space, before the work.
-    FULL = "full"
-    #: the work is done, and the caller never learns of it.
-    LOST = "lost"
-
-
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens to the next `times` calls of `verb` ("export", "admit", ...). `seconds`: of a delay."""
-
-    verb: str
-    kind: FaultKind
-    times: int = 1
-    seconds: float = 0.0
-
 
 class FaultyTarget:
-    """Target (see target.py) that passes every call to `inner`, except for the faults planned with `plan`."""
+    """Target (see target.py) that passes every call to `inner`, except for the planned `faults`."""
 
     def __init__(self, inner: Target) -> None:
         self._inner = inner
-        self._lock = threading.Lock()
-        self._planned: list[Fault] = []
-        #: verbs in the order in which they came, faulty or not.
-        self.calls: list[str] = []
-
-    def plan(self, *faults: Fault) -> None:
-        with self._lock:
-            self._planned += faults
-
-    @property
-    def planned(self) -> Sequence[Fault]:
-        """Faults that have not happened yet."""
-        return tuple(self._planned)
+        self.faults = Faults()
+        self.plan, self.calls, self._through = self.faults.plan, self.faults.calls, self.faults.through
 
     @property
     def capabilities(self) -> TargetCapabilities:
@@ -102,30 +66,3 @@ class FaultyTarget:
 
     def live(self, export: Export) -> Live | None:
         return self._inner.live(export)
-
-    def _through(self, verb: str, call: Callable[[], T]) -> T:
-        fault = self._take(verb)
-        if fault is None:
-            return call()
-        if fault.kind is FaultKind.DELAY:
-            time.sleep(fault.seconds)
-            return call()
-        if fault.kind is FaultKind.FULL:
-            raise errors.NoSpace("Planned fault: the storage is full", needed="some bytes", had="0 bytes")
-        if fault.kind is FaultKind.LOST:
-            call()
-        raise errors.Unreachable(
-            f"Planned fault: {verb} {'is done and its answer lost' if fault.kind is FaultKind.LOST else 'fails'}",
-            needed="an answer",
-            had="none",
-        )
-
-    def _take(self, verb: str) -> Fault | None:
-        with self._lock:
-            self.calls.append(verb)
-            for at, fault in enumerate(self._planned):
-                if fault.verb == verb:
-                    left = msgspec.structs.replace(fault, times=fault.times - 1)
-                    self._planned[at : at + 1] = [left] if left.times else []
-                    return fault
-        return None
