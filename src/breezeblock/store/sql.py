@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Select, Table, Text, cast, func, select, update
+from sqlalchemy import JSON, ColumnElement, Executable, Select, Table, Text, cast, func, select, update
 
 from breezeblock.store.prepared import Prepared
 from breezeblock.store.remembered import NAMES
@@ -45,24 +45,21 @@ def _upserting(
             replacing = mysql.insert(table)
             kept = {name: replacing.inserted[name] for name in changed} or {keys[0]: table.c[keys[0]]}
             return replacing.on_duplicate_key_update(kept)
-        statement = _conflict_insert(dialect, table)
+        statement: Any
+        if dialect == "postgresql":
+            from sqlalchemy.dialects import postgresql
+
+            statement = postgresql.insert(table)
+        else:
+            from sqlalchemy.dialects import sqlite
+
+            statement = sqlite.insert(table)
         if not changed:
-            return statement.on_conflict_do_nothing(index_elements=list(keys))
-        return statement.on_conflict_do_update(
-            index_elements=list(keys), set_={name: statement.excluded[name] for name in changed}
-        )
+            return statement.on_conflict_do_nothing(index_elements=list(keys))  # type: ignore[no-any-return]
+        replaced = {name: statement.excluded[name] for name in changed}
+        return statement.on_conflict_do_update(index_elements=list(keys), set_=replaced)  # type: ignore[no-any-return]
 
     return Prepared(made, columns=columns)
-
-
-def _conflict_insert(dialect: str, table: Table) -> Any:
-    if dialect == "postgresql":
-        from sqlalchemy.dialects import postgresql
-
-        return postgresql.insert(table)
-    from sqlalchemy.dialects import sqlite
-
-    return sqlite.insert(table)
 
 
 _RENAMED = Prepared(update(counters).where(counters.c.name == NAMES).values(value=counters.c.value + 1))
@@ -93,7 +90,7 @@ def contains(tx: Tx, column: ColumnElement[Any], part: str) -> ColumnElement[boo
 def json_key(tx: Tx, column: ColumnElement[Any], key: str) -> ColumnElement[Any]:
     """The text under a key of a flat JSON object column; NULL when it is absent."""
     if tx.dialect == "postgresql":
-        return cast(column, postgresql.JSON).op("->>", return_type=Text())(key)
+        return cast(column, JSON).op("->>", return_type=Text())(key)
     if tx.dialect == "sqlite":
         if not _ESCAPED.search(key):
             return func.json_extract(column, f'$."{key}"')
