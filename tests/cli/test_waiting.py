@@ -138,3 +138,13 @@ def test_a_service_that_stays_away_ends_the_wait(fake: Fake, monkeypatch: pytest
     monkeypatch.setattr(wait, "AWAY_SECONDS", 0.1)
     with pytest.raises(Ended, match="cannot be reached"):
         wait.for_operation(client, OPERATION, wait.Progress(quiet=True))
+
+
+def test_between_two_attempts_it_says_what_is_missing(creating: Fake, command: Command) -> None:
+    error = {"code": "outside.unreachable", "message": "The storage folder is not there."}
+    creating.on(
+        "GET", PATH, *seen({"state": "waiting", "error": error}, {"state": "succeeded", "error": None})
+    )
+    assert (
+        "waiting, create: The storage folder is not there." in command("volume", "create", "data", "2G").err
+    )

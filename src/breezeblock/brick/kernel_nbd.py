@@ -125,7 +125,7 @@ def _flush(fd: int, record: KernelConnection, *, lossy: bool) -> None:
                 f"{record.device} could not be flushed: {lost.strerror}",
                 needed="its export answering",
                 had=f"errno {lost.errno}",
-                remedy="Bring the export back and try again, or insist: what was not flushed is lost then.",
+                remedy="Bring the export back and try again; or force it (detach --force): what was not flushed is lost then.",
             ) from lost
 
 

@@ -138,6 +138,9 @@ def describe(operation: Mapping[str, Any]) -> str:
         text += f", {operation['task']}"
     if operation.get("waits_for"):
         text += f" (waits for {operation['waits_for']})"
+    elif operation["state"] == "waiting" and operation.get("error"):
+        # Between two attempts: whoever watches wants to know what is missing, not only that something is.
+        text += f": {render.clean(str(operation['error'].get('message')))}"
     return text
 
 

@@ -204,7 +204,7 @@ def _flush(fd: int, loop: Loop, *, lossy: bool) -> None:
                 f"{loop.device} could not be flushed: {lost.strerror}",
                 needed="its storage answering",
                 had=f"errno {lost.errno}",
-                remedy="Bring its storage back and try again, or insist: what was not flushed is lost then.",
+                remedy="Bring its storage back and try again; or force it (detach --force): what was not flushed is lost then.",
             ) from lost
 
 

@@ -37,9 +37,20 @@ def place(tx: Tx, work: Work, request: PlacementRequest, policy: Policy) -> Plac
     pool_rows.keep_decision(tx, reservation, request.volume_id, work.operation, msgspec.json.encode(decision))
     chosen = next((row for row in rows if row.host == decision.chosen), None)
     if chosen is None:
-        return no_backend(decision)
+        return no_backend(decision) if rows else _none_reported(tx, no_backend(decision))
     pool_rows.reserve(tx, reservation, chosen.id, max(0, request.requested()))
     return Place(chosen.backend.id, chosen.name, chosen.host, chosen.backend.queue)
+
+
+def _none_reported(tx: Tx, error: NoBackend) -> NoBackend:
+    """There is no verdict to look at: why the backends did not come so far is all that helps."""
+    down = [f"backend {one.name}: {one.reason}" for one in pool_rows.all_backends(tx) if one.state != "up"]
+    if down:
+        error.had = "; ".join(down)
+        error.remedy = (
+            "Mend that ('breezeblock status' shows it); the backend is tried again every few seconds."
+        )
+    return error
 
 
 def settle(tx: Tx, work: Work, *, gone: bool = False) -> None:

@@ -17,6 +17,7 @@ from breezeblock.cli.session import Session
 
 #: Making a file system discards the whole device first; mount replays a journal.
 MKFS_SECONDS, MOUNT_SECONDS = 600.0, 120.0
+_WANTED = "a service that runs as root, nbdfuse (package libnbd-bin), /dev/fuse and loop devices"
 
 
 def attach(session: Session, *, volume: str, read_only: bool, mkfs: str | None, mount: Path | None) -> None:
@@ -40,6 +41,8 @@ def attach(session: Session, *, volume: str, read_only: bool, mkfs: str | None, 
                 f"{why.remedy} The volume is attached: 'breezeblock detach {ident}' undoes that.".strip()
             )
             raise
+    if found.get("uri") and not found.get("device"):
+        session.note(f"no block device, a URI for programs that speak NBD; a device needs {_WANTED}")
     document = {"attachment": found, "operation": operated, "mounted_at": str(mount) if mount else None}
     session.show(document, str(found.get("device") or found.get("uri") or found["id"]))
 
@@ -156,7 +159,7 @@ def _device(attachment: Mapping[str, Any]) -> str:
         code="host.no-device",
         needed="a block device",
         had=path or str(attachment.get("uri") or "nothing"),
-        remedy="Run the service as root where devices are wanted.",
+        remedy=f"Devices need {_WANTED}.",
     )
 
 
