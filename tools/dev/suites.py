@@ -17,6 +17,7 @@ import time
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 TESTS = CHECKOUT / "tests"
 
 #: Folders that are a suite of their own, in this order; every other folder of tests/ is a room and belongs to the first two.
-SUITES = ("lab", "conformance", "stateful", "crash", "compat")
+SUITES = ("lab", "conformance", "stateful", "faults", "crash", "compat")
 
 #: A whole run that takes longer is stopped: a test hangs, and nothing after it would be told.
 DEADLINE_SECONDS = float(os.environ.get("DEV_TEST_SECONDS", "4500"))
@@ -61,19 +62,34 @@ def folders() -> list[str]:
 
 
 def suites(arguments: list[str]) -> list[Suite]:
-    """`--quick`: one suite. A path among the arguments: just that. Else everything."""
+    """`--quick`: two halves, which run side by side. A path among the arguments: just that. Else everything."""
     quick = "--quick" in arguments
     rest = [one for one in arguments if one != "--quick"]
     if any((CHECKOUT / one.split("::")[0]).exists() for one in rest if not one.startswith("-")):
         return [Suite("chosen", [*QUICK, *rest] if quick else rest)]
     rooms = [f"tests/{name}" for name in folders() if name not in SUITES]
     if quick:
-        return [Suite("quick", [*QUICK, *rooms, *rest])]
+        return [
+            Suite(f"quick, {side}", [*QUICK, *half, *rest])
+            for side, half in zip(("left", "right"), halves(rooms), strict=True)
+        ]
     plan = [
         Suite("units", [*FAST, *rooms, *rest]),
         Suite("units, slow and on servers", ["-m", "slow or lab", *rooms, *rest]),
     ]
     return plan + [Suite(name, [f"tests/{name}", *rest]) for name in SUITES if name in folders()]
+
+
+def halves(rooms: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Two lists of about the same weight; the length of its tests tells how long a room takes, roughly."""
+    weights = {
+        room: sum(path.stat().st_size for path in (CHECKOUT / room).rglob("test_*.py")) for room in rooms
+    }
+    left, right = list[str](), list[str]()
+    for room in sorted(rooms, key=lambda one: -weights[one]):
+        lighter = min((left, right), key=lambda side: sum(weights[one] for one in side))
+        lighter.append(room)
+    return left, right
 
 
 def tally(report: Path) -> Tally:
@@ -94,15 +110,18 @@ def tally(report: Path) -> Tally:
     return Tally(passed, failed, skipped, tuple(reasons))
 
 
-def run(suite: Suite, place: Path, deadline: float) -> Tally:
+def run(suite: Suite, number: int, place: Path, deadline: float, *, aside: bool = False) -> Tally:
+    """`aside`: what it prints is kept until its end, because another one runs beside it."""
     # Temporary folders have short names: a unix socket's path is at most 107 bytes.
-    number = sum(1 for _ in place.glob("*.xml"))
     report = place / f"{number}.xml"
     command = [sys.executable, "-m", "pytest", "--no-header", "-q", f"--junitxml={report}"]
     command += [f"--basetemp={place / str(number)}", *suite.arguments]
     environment = os.environ | {"TMPDIR": str(place), leftovers.RUN_MARK: f"{CHECKOUT}:{place.name}"}
     print(f"\n=== {suite.name}", flush=True)
-    process = subprocess.Popen(command, cwd=CHECKOUT, env=environment)
+    said = (place / f"{number}.out").open("w+b") if aside else None
+    process = subprocess.Popen(
+        command, cwd=CHECKOUT, env=environment, stdout=said, stderr=subprocess.STDOUT if aside else None
+    )
     try:
         code = process.wait(max(1.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
@@ -116,10 +135,28 @@ def run(suite: Suite, place: Path, deadline: float) -> Tally:
     except KeyboardInterrupt:
         process.wait(60)
         raise
+    if said is not None:
+        said.seek(0)
+        print(f"\n--- {suite.name}\n{said.read().decode(errors='replace')}", flush=True)
     counted = tally(report)
     if code not in (0, 5) and not counted.failed:  # 5: nothing was selected
         return counted + Tally(failed=1)
     return counted
+
+
+def together(
+    round: Sequence[Suite], first: int, place: Path, deadline: float
+) -> list[tuple[Suite, Tally, float]]:
+    """Run suites side by side, each told whole when it has ended. Returns (suite, tally, seconds)."""
+
+    def timed(number: int, suite: Suite) -> tuple[Suite, Tally, float]:
+        started = time.monotonic()
+        counted = run(suite, number, place, deadline, aside=len(round) > 1)
+        return suite, counted, time.monotonic() - started
+
+    with ThreadPoolExecutor(len(round)) as runners:
+        running = [runners.submit(timed, first + n, suite) for n, suite in enumerate(round)]
+        return [one.result() for one in running]
 
 
 def allowed_reasons() -> list[str]:
@@ -169,14 +206,17 @@ def main(arguments: list[str]) -> int:
     deadline = time.monotonic() + DEADLINE_SECONDS
     total, left, table = Tally(), 0, []
     before = untracked()
+    plan = suites(arguments)
+    rounds = [plan] if "--quick" in arguments else [[suite] for suite in plan]
+    number = 0
     with run_place() as place:
         try:
-            for suite in suites(arguments):
-                started = time.monotonic()
-                counted = run(suite, place, deadline)
-                left += tell_leftovers(suite.name, place)
-                table.append((suite.name, counted, time.monotonic() - started))
-                total += counted
+            for round in rounds:
+                for suite, counted, seconds in together(round, number, place, deadline):
+                    table.append((suite.name, counted, seconds))
+                    total += counted
+                left += tell_leftovers(" and ".join(suite.name for suite in round), place)
+                number += len(round)
                 if time.monotonic() > deadline:
                     break
         except KeyboardInterrupt:
