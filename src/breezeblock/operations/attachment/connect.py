@@ -18,9 +18,10 @@ from breezeblock.model.errors import BadRequest, Conflict
 from breezeblock.model.identity import Caller
 from breezeblock.operations.attachment.create import resolve_mode
 from breezeblock.operations.attachment.exporting import EXPORT, Admitted
+from breezeblock.operations.failure import tell
 from breezeblock.operations.ports import encode
 from breezeblock.operations.submit import INTERACTIVE, backend_queue, new_id, submit, volume_key
-from breezeblock.store import attachments, history, messages, volumes
+from breezeblock.store import attachments, history, volumes
 from breezeblock.store.transaction import Tx
 
 
@@ -122,14 +123,8 @@ def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
 
 
 def tell_attach_failed(tx: Tx, work: Work, error: dict[str, Any]) -> None:
-    messages.tell(
-        tx,
-        project_id=work.project_id,
-        request_id=None,
-        resource_type="VOLUME",
-        resource_id=work.args["volume_id"],
-        event_id="VOLUME_VOLUME_002_001",
-        text=f"attach volume: {error.get('message')} {error.get('remedy', '')}",
+    tell(
+        tx, work, error, "attach volume", event_id="VOLUME_VOLUME_002_001", resource_id=work.args["volume_id"]
     )
 
 

@@ -17,8 +17,9 @@ from breezeblock.model import status as states
 from breezeblock.model.errors import Busy
 from breezeblock.model.identity import Caller
 from breezeblock.operations.attachment.exporting import UNEXPORT
+from breezeblock.operations.failure import tell
 from breezeblock.operations.submit import INTERACTIVE, backend_queue, new_id, submit, volume_key
-from breezeblock.store import attachments, history, messages, operations, volumes
+from breezeblock.store import attachments, history, operations, volumes
 from breezeblock.store.transaction import Tx
 
 
@@ -100,15 +101,7 @@ def stay_attached(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     volume = volumes.find(tx, args["volume_id"])
     if volume is not None and volume.status == "detaching":
         volumes.settle(tx, args["volume_id"], states.VOLUME_MOVES["roll_detaching"].done)
-    messages.tell(
-        tx,
-        project_id=work.project_id,
-        request_id=None,
-        resource_type="VOLUME",
-        resource_id=args["volume_id"],
-        event_id="VOLUME_VOLUME_002_001",
-        text=f"detach volume: {error.get('message')} {error.get('remedy', '')}",
-    )
+    tell(tx, work, error, "detach volume", event_id="VOLUME_VOLUME_002_001", resource_id=args["volume_id"])
 
 
 FLOW = Flow(

@@ -19,9 +19,10 @@ from breezeblock.model.observation import Observation
 from breezeblock.model.snapshot import Snapshot
 from breezeblock.model.status import SNAPSHOT_MOVES
 from breezeblock.model.units import GiB
+from breezeblock.operations.failure import tell
 from breezeblock.operations.ports import backend, encode, live_port, object_of
 from breezeblock.operations.submit import backend_queue, new_id, submit, volume_key
-from breezeblock.store import attachments, messages, quotas, snapshots, types, volumes
+from breezeblock.store import attachments, quotas, snapshots, types, volumes
 from breezeblock.store.transaction import Tx
 
 
@@ -136,14 +137,14 @@ def _publish(tx: Tx, work: Work) -> None:
 def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     snapshots.settle(tx, work.args["snapshot_id"], SNAPSHOT_MOVES["create"].undone)
     if error.get("code") != Cancelled.code:
-        messages.tell(
+        tell(
             tx,
-            project_id=work.project_id,
-            request_id=None,
-            resource_type="VOLUME_SNAPSHOT",
-            resource_id=work.args["snapshot_id"],
+            work,
+            error,
+            "create snapshot",
             event_id="VOLUME_VOLUME_SNAPSHOT_009_001",
-            text=f"create snapshot: {error.get('message')} {error.get('remedy', '')}",
+            resource_id=work.args["snapshot_id"],
+            resource_type="VOLUME_SNAPSHOT",
         )
 
 

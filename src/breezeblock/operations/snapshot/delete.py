@@ -15,9 +15,10 @@ from breezeblock.model.errors import Busy, Failed
 from breezeblock.model.identity import Caller
 from breezeblock.model.status import SNAPSHOT, SNAPSHOT_MOVES, at_rest
 from breezeblock.model.units import GiB
+from breezeblock.operations.failure import tell
 from breezeblock.operations.ports import backend, live_port, object_of
 from breezeblock.operations.submit import backend_queue, new_id, refuse_pinned, submit, volume_key
-from breezeblock.store import attachments, messages, quotas, snapshots, volumes
+from breezeblock.store import attachments, quotas, snapshots, volumes
 from breezeblock.store.transaction import Tx
 
 
@@ -104,14 +105,14 @@ def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
         return  # it is gone; only the folding failed
     busy = error.get("code") == Busy.code
     snapshots.settle(tx, work.args["snapshot_id"], "available" if busy else SNAPSHOT_MOVES["delete"].failed)
-    messages.tell(
+    tell(
         tx,
-        project_id=work.project_id,
-        request_id=None,
-        resource_type="VOLUME_SNAPSHOT",
-        resource_id=work.args["snapshot_id"],
+        work,
+        error,
+        "delete snapshot",
         event_id="VOLUME_VOLUME_SNAPSHOT_013_006",
-        text=f"delete snapshot: {error.get('message')} {error.get('remedy', '')}",
+        resource_id=work.args["snapshot_id"],
+        resource_type="VOLUME_SNAPSHOT",
     )
 
 

@@ -35,11 +35,12 @@ from breezeblock.model.status import SNAPSHOT_MOVES, VOLUME_MOVES
 from breezeblock.model.units import GiB
 from breezeblock.model.volume import Volume
 from breezeblock.model.volume_type import VolumeType
+from breezeblock.operations.failure import tell
 from breezeblock.operations.placement import Place, place, settle
 from breezeblock.operations.ports import backend, encode, live_port, object_of
 from breezeblock.operations.submit import SCHEDULER, new_id, submit, volume_key
 from breezeblock.scheduler.request import PlacementRequest
-from breezeblock.store import attachments, messages, quotas, snapshots, types, volumes
+from breezeblock.store import attachments, quotas, snapshots, types, volumes
 from breezeblock.store import pools as pool_rows
 from breezeblock.store.transaction import Tx
 
@@ -334,14 +335,13 @@ def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     volumes.settle(tx, work.args["volume_id"], VOLUME_MOVES["create"].undone)
     if error.get("code") != Cancelled.code:
         no_backend = error.get("code") == NoBackend.code
-        messages.tell(
+        tell(
             tx,
-            project_id=work.project_id,
-            request_id=None,
-            resource_type="VOLUME",
-            resource_id=work.args["volume_id"],
+            work,
+            error,
+            "schedule allocate volume",
             event_id="VOLUME_VOLUME_001_003" if no_backend else "VOLUME_VOLUME_001_001",
-            text=f"schedule allocate volume: {error.get('message')} {error.get('remedy', '')}",
+            resource_id=work.args["volume_id"],
         )
 
 

@@ -18,10 +18,11 @@ from breezeblock.model.identity import Caller
 from breezeblock.model.status import SNAPSHOT, SNAPSHOT_MOVES, VOLUME, VOLUME_MOVES, at_rest
 from breezeblock.model.units import GiB
 from breezeblock.model.volume import Volume
+from breezeblock.operations.failure import tell
 from breezeblock.operations.fence_off import fence_off
 from breezeblock.operations.ports import backend, object_of
 from breezeblock.operations.submit import backend_queue, new_id, refuse_pinned, submit, volume_key
-from breezeblock.store import history, messages, pools, quotas, snapshots, volumes
+from breezeblock.store import history, pools, quotas, snapshots, volumes
 from breezeblock.store.transaction import Tx
 
 
@@ -165,14 +166,8 @@ def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     volumes.settle(tx, work.args["volume_id"], "available" if busy else VOLUME_MOVES["delete"].failed)
     for child in _children(tx, work):
         snapshots.settle(tx, child["id"], "available" if busy else SNAPSHOT_MOVES["delete"].failed)
-    messages.tell(
-        tx,
-        project_id=work.project_id,
-        request_id=None,
-        resource_type="VOLUME",
-        resource_id=work.args["volume_id"],
-        event_id="VOLUME_VOLUME_010_006",
-        text=f"delete volume: {error.get('message')} {error.get('remedy', '')}",
+    tell(
+        tx, work, error, "delete volume", event_id="VOLUME_VOLUME_010_006", resource_id=work.args["volume_id"]
     )
 
 

@@ -24,6 +24,7 @@ from breezeblock.model.observation import Found, Observation
 from breezeblock.model.status import BY_ATTACHMENTS, VOLUME_MOVES
 from breezeblock.model.units import GiB
 from breezeblock.model.volume import Volume
+from breezeblock.operations.failure import tell
 from breezeblock.operations.placement import place, settle
 from breezeblock.operations.ports import Exported, backend, live_port, object_of
 from breezeblock.operations.submit import SCHEDULER, agent_queue, backend_queue, new_id, submit, volume_key
@@ -231,14 +232,8 @@ def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
 def _take_back(tx: Tx, work: Work, status: str, error: dict[str, Any]) -> None:
     quotas.discharge(tx, work.args["volume_id"], reason=EXTENSION)
     volumes.settle(tx, work.args["volume_id"], status)
-    messages.tell(
-        tx,
-        project_id=work.project_id,
-        request_id=None,
-        resource_type="VOLUME",
-        resource_id=work.args["volume_id"],
-        event_id="VOLUME_VOLUME_007_011",
-        text=f"extend volume: {error.get('message')} {error.get('remedy', '')}",
+    tell(
+        tx, work, error, "extend volume", event_id="VOLUME_VOLUME_007_011", resource_id=work.args["volume_id"]
     )
 
 

@@ -16,9 +16,10 @@ from breezeblock.model.errors import BadRequest, Conflict
 from breezeblock.model.identity import Caller
 from breezeblock.model.status import SNAPSHOT_MOVES, VOLUME_MOVES
 from breezeblock.model.units import GiB
+from breezeblock.operations.failure import tell
 from breezeblock.operations.ports import backend, object_of
 from breezeblock.operations.submit import backend_queue, new_id, submit, volume_key
-from breezeblock.store import messages, snapshots, volumes
+from breezeblock.store import snapshots, volumes
 from breezeblock.store.transaction import Tx
 
 
@@ -98,14 +99,8 @@ def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
 def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     volumes.settle(tx, work.args["volume_id"], VOLUME_MOVES["revert"].failed)
     snapshots.settle(tx, work.args["snapshot_id"], SNAPSHOT_MOVES["revert"].failed)
-    messages.tell(
-        tx,
-        project_id=work.project_id,
-        request_id=None,
-        resource_type="VOLUME",
-        resource_id=work.args["volume_id"],
-        event_id="VOLUME_VOLUME_001_001",
-        text=f"revert volume: {error.get('message')} {error.get('remedy', '')}",
+    tell(
+        tx, work, error, "revert volume", event_id="VOLUME_VOLUME_001_001", resource_id=work.args["volume_id"]
     )
 
 
