@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -119,6 +119,13 @@ def test_only_this_room_writes_volumes_and_each_time_raises_the_version() -> Non
 # -- alone ---------------------------------------------------------------------------------------------------------------------
 
 
+class Row(NamedTuple):
+    id: str
+    version: int
+    text: str
+    updated_at: str | None = None
+
+
 class Rows:
     """A table of texts: what is there, and which ids were read."""
 
@@ -126,58 +133,62 @@ class Rows:
         self.there, self.reads, self.names = there, 0, 1
         self.asked: list[str] = []
 
-    def heads(self) -> list[tuple[Any, ...]]:
+    def heads(self) -> list[Head]:
         return [(id, version, None, self.names) for id, (version, _) in self.there.items()]
 
-    def read(self, ids: Sequence[str]) -> Iterable[tuple[Head, str]]:
+    def read(self, ids: Sequence[str]) -> Iterable[tuple[Row, int]]:
         self.asked += ids
         for id in ids:
             if id in self.there:
                 version, text = self.there[id]
-                yield Head(id, version, None, self.names), text
+                yield Row(id, version, text), self.names
+
+
+def _texts(rows: list[Row]) -> list[str]:
+    return [row.text for row in rows]
 
 
 def test_only_what_is_not_known_is_read() -> None:
-    memory: Remembered[str] = Remembered()
+    memory: Remembered[Row] = Remembered()
     rows = Rows(a=(1, "A"), b=(1, "B"))
-    assert memory.rows(rows.heads(), rows.read) == ["A", "B"]
+    assert _texts(memory.rows(rows.heads(), rows.read)) == ["A", "B"]
     rows.there |= {"b": (2, "B2"), "c": (1, "C")}
     rows.asked.clear()
-    assert memory.rows(rows.heads(), rows.read) == ["A", "B2", "C"]
+    assert _texts(memory.rows(rows.heads(), rows.read)) == ["A", "B2", "C"]
     assert rows.asked == ["b", "c"]
 
 
 def test_a_row_that_went_between_head_and_row_is_left_out() -> None:
-    memory: Remembered[str] = Remembered()
+    memory: Remembered[Row] = Remembered()
     rows = Rows(a=(1, "A"), b=(1, "B"))
     heads = rows.heads()
     del rows.there["a"]
-    assert memory.rows(heads, rows.read) == ["B"]
+    assert _texts(memory.rows(heads, rows.read)) == ["B"]
 
 
 def test_a_row_that_changed_between_head_and_row_is_shown_as_it_is_and_known_by_its_new_version() -> None:
-    memory: Remembered[str] = Remembered()
+    memory: Remembered[Row] = Remembered()
     rows = Rows(a=(1, "A"))
     heads = rows.heads()
     rows.there["a"] = (2, "A2")
-    assert memory.rows(heads, rows.read) == ["A2"]
+    assert _texts(memory.rows(heads, rows.read)) == ["A2"]
     rows.asked.clear()
-    assert memory.rows(rows.heads(), rows.read) == ["A2"]
+    assert _texts(memory.rows(rows.heads(), rows.read)) == ["A2"]
     assert rows.asked == []
 
 
 def test_an_older_snapshot_gets_its_own_rows() -> None:
-    memory: Remembered[str] = Remembered()
+    memory: Remembered[Row] = Remembered()
     rows, older = Rows(a=(2, "new")), Rows(a=(1, "old"))
     older.names = 0
-    assert memory.rows(rows.heads(), rows.read) == ["new"]
-    assert memory.rows(older.heads(), older.read) == ["old"]
-    assert memory.rows(rows.heads(), rows.read) == ["new"]
+    assert _texts(memory.rows(rows.heads(), rows.read)) == ["new"]
+    assert _texts(memory.rows(older.heads(), older.read)) == ["old"]
+    assert _texts(memory.rows(rows.heads(), rows.read)) == ["new"]
 
 
 def test_the_memory_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembered, "KEPT", 10)
-    memory: Remembered[str] = Remembered()
+    memory: Remembered[Row] = Remembered()
     for n in range(100):
         rows = Rows(**{f"id{n}": (1, "text")})
         memory.rows(rows.heads(), rows.read)

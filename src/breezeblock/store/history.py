@@ -70,7 +70,7 @@ def get(tx: Tx, id: str, project_id: str | None) -> Operation:
     """With its timeline. Raises NotFound, also for another project's (project_id None: any)."""
     row = tx.row(select(operations).where(operations.c.id == id))
     if row is not None:
-        found = _operation(tx, row, timeline=True)
+        (found,) = _shown(tx, [row], timeline=True)
     else:
         old = tx.row(select(history.c.document).where(history.c.id == id))
         if old is None:
@@ -139,7 +139,7 @@ def page(
             query = query.where(operations.c.seq < seen.seq)
         if running is not None:
             query = query.where(running)
-        found = [_operation(tx, row, timeline=False) for row in tx.rows(query)]
+        found = _shown(tx, tx.rows(query), timeline=False)
     if len(found) < limit:
         old = select(history.c.document).where(*[history.c[c] == v for c, v in conditions])
         if state is not None:
@@ -213,20 +213,28 @@ _CONDITIONS: dict[str, Callable[[int], ColumnElement[bool]]] = {
 }
 
 
-def _operation(tx: Tx, row: Any, *, timeline: bool) -> Operation:
-    state = _state(row, tx.now_us())
-    waits_for = None
-    if state == "blocked":
-        waits_for = (
-            "; ".join(f"{key} (operation {other})" for key, other in keys.blockers(tx, row.id)) or None
+def _shown(tx: Tx, rows: Sequence[Any], *, timeline: bool) -> list[Operation]:
+    """Unfinished operations with who holds them and what they wait for: one query for all of either, however many there are."""
+    if not rows:
+        return []
+    now = tx.now_us()
+    states = {row.id: _state(row, now) for row in rows}
+    holders: dict[str, str] = {}
+    if "running" in states.values():
+        found = tx.rows(select(processes.c.id, processes.c.host, processes.c.pid))
+        holders = {row.id: f"{row.host} pid {row.pid}" for row in found}
+    blocked = [id for id, state in states.items() if state == "blocked"]
+    waits = keys.blockers_of(tx, blocked) if blocked else {}
+    return [
+        _described(
+            row,
+            states[row.id],
+            _timeline(tx, row.id) if timeline else [],
+            held_by=holders.get(row.lease_owner) if states[row.id] == "running" else None,
+            waits_for="; ".join(f"{key} (operation {other})" for key, other in waits.get(row.id, ())) or None,
         )
-    return _described(
-        row,
-        state,
-        _timeline(tx, row.id) if timeline else [],
-        held_by=_holder(tx, row.lease_owner) if state == "running" else None,
-        waits_for=waits_for,
-    )
+        for row in rows
+    ]
 
 
 def _described(
@@ -256,11 +264,6 @@ def _described(
         waits_for=waits_for,
         timeline=timeline,
     )
-
-
-def _holder(tx: Tx, owner: str | None) -> str | None:
-    row = tx.row(select(processes.c.host, processes.c.pid).where(processes.c.id == owner)) if owner else None
-    return None if row is None else f"{row.host} pid {row.pid}"
 
 
 def _timeline(tx: Tx, id: str) -> Sequence[TimelineEntry]:

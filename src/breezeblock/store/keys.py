@@ -71,19 +71,27 @@ def pinned_by(tx: Tx, key: str) -> str | None:
 
 def blockers(tx: Tx, operation_id: str) -> Sequence[tuple[str, str]]:
     """(key, operation) pairs that a blocked operation waits for."""
+    return blockers_of(tx, [operation_id]).get(operation_id, ())
+
+
+def blockers_of(tx: Tx, ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    """The same for many at once, by the operation that waits."""
     mine, other = operation_keys.alias("mine"), operation_keys.alias("other")
-    found = tx.rows(
-        select(other.c.key, other.c.operation_id)
+    rows = tx.rows(
+        select(mine.c.operation_id.label("waiter"), other.c.key, other.c.operation_id)
         .where(
-            mine.c.operation_id == operation_id,
+            mine.c.operation_id.in_(ids),
             other.c.key == mine.c.key,
-            other.c.operation_id != operation_id,
+            other.c.operation_id != mine.c.operation_id,
             or_(mine.c.exclusive, other.c.exclusive),
             or_(other.c.granted, other.c.seq < mine.c.seq),
         )
         .order_by(other.c.seq)
     )
-    return [(row.key, row.operation_id) for row in found]
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in rows:
+        found.setdefault(row.waiter, []).append((row.key, row.operation_id))
+    return found
 
 
 def _grant(tx: Tx, operation_id: str) -> bool:

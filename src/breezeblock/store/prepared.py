@@ -33,9 +33,11 @@ class Text(NamedTuple):
     def _true(self, row: Sequence[Any]) -> tuple[Any, ...]:
         cells = list(row)
         for i in self.booleans:
-            if cells[i] is not None:
-                cells[i] = cells[i] == 1
+            cells[i] = _BOOLEAN[cells[i]]
         return tuple(cells)
+
+
+_BOOLEAN = {0: False, 1: True, None: None}
 
 
 class Prepared:

@@ -9,9 +9,7 @@ Readers share one Remembered per database. Must never be asked inside a transact
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
-
-T = TypeVar("T")
+from typing import Generic, Protocol, TypeVar
 
 #: The counter that counts changes of what rows show of other tables.
 NAMES = "names"
@@ -19,14 +17,21 @@ NAMES = "names"
 KEPT = 4096
 
 
-class Head(NamedTuple):
-    """Field order = column order of the statement that reads heads."""
+class Versioned(Protocol):
+    """A row that can be remembered."""
 
-    id: str
-    version: int
-    updated_at: str | None
-    names: int
+    @property
+    def id(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def updated_at(self) -> str | None: ...
 
+
+T = TypeVar("T", bound=Versioned)
+
+#: id, version, time of change, and the number of the names.
+Head = tuple[str, int, str | None, int]
 
 #: (version, time of change, row) by id.
 _Generation = dict[str, tuple[int, str | None, T]]
@@ -43,10 +48,10 @@ class Remembered(Generic[T]):
         self._kept: tuple[int, _Generation[T], _Generation[T]] = (-1, {}, {})
 
     def rows(
-        self, heads: Sequence[tuple[Any, ...]], read: Callable[[Sequence[str]], Iterable[tuple[Head, T]]]
+        self, heads: Sequence[Head], read: Callable[[Sequence[str]], Iterable[tuple[T, int]]]
     ) -> list[T]:
-        """The rows of these heads (tuples as Head), in their order. `read` gets the ids of those that are not known and gives them with
-        their heads (newer ones, if they changed meanwhile; none, if they went)."""
+        """The rows of these heads, in their order. `read` gets the ids of those that are not known and gives the rows, each with the
+        number of the names (newer rows, if they changed meanwhile; none, if they went; others may be among them)."""
         if not heads:
             return []
         names = heads[0][3]
@@ -63,11 +68,12 @@ class Remembered(Generic[T]):
                 missing[id] = at
                 found.append(None)
         if missing:
-            for head, row in read(list(missing)):
-                if head.id in missing:
-                    found[missing[head.id]] = row
-                if head.names == names:
-                    young[head.id] = (head.version, head.updated_at, row)
+            for row, now in read(list(missing)):
+                id = row.id
+                if id in missing:
+                    found[missing[id]] = row
+                if now == names:
+                    young[id] = (row.version, row.updated_at, row)
         return [row for row in found if row is not None]
 
     def _generations(self, names: int) -> tuple[_Generation[T], _Generation[T]]:

@@ -5,7 +5,7 @@ takes from what is remembered; inside a transaction that writes, everything is r
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from breezeblock.model.volume import Volume
 from breezeblock.store import attachments as attachment_rows
 from breezeblock.store.paging import Pages, filtered
 from breezeblock.store.prepared import Prepared, numbered
-from breezeblock.store.remembered import NAMES, Head
+from breezeblock.store.remembered import NAMES
 from breezeblock.store.schema import backends, counters, volume_types, volumes
 from breezeblock.store.transaction import Tx
 
@@ -78,12 +78,10 @@ def page(tx: Tx, query: PageQuery, *, hide_migration_targets: bool = False) -> l
     else:
         heads = _HEADS[hidden].rows(tx, query)
 
-        def read(ids: Sequence[str]) -> Iterator[tuple[Head, Volume]]:
+        def read(ids: Sequence[str]) -> list[tuple[Volume, int]]:
             many = len(ids) > _FEW
             rows = _NAMED[hidden].rows(tx, query) if many else tx.rows(_some(len(ids)), numbered("id", ids))
-            for row in rows:
-                volume = Volume(*row[:-1])
-                yield Head(volume.id, volume.version, volume.updated_at, row[-1]), volume
+            return [(Volume(*row[:-1]), row[-1]) for row in rows]
 
         found = tx.remembered.rows(heads, read)
     if query.with_attachments:
