@@ -5,6 +5,7 @@ raises is its caller's: the thread must never die of it."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -102,8 +103,8 @@ class GroupWriter:
             driver.execute("COMMIT")
             self.commits += 1
         except BaseException as error:  # noqa: BLE001 - nothing of the batch is on the disk: everybody hears it
-            if driver.in_transaction:
-                driver.execute("ROLLBACK")
+            with contextlib.suppress(Exception):  # what cannot even be taken back is not on the disk either
+                driver.rollback()  # nothing to do when SQLite has done so by itself
             cause = error.__cause__ if isinstance(error, _TransactionLost) and error.__cause__ else error
             answers = [(future, None, _typed(cause)) for _, future in batch]
             bells = set()
