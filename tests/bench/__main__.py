@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from tests.bench import jobs, peer, starting
+from tests.bench import floor, jobs, peer, starting
 from tests.bench.jobs import QUICK, Place, Plan
 from tests.bench.table import Row, render
 from tests.lab import databases
@@ -93,6 +93,18 @@ def _say(text: str, markdown: bool) -> None:
     print(f"{text}\n", file=sys.stdout if markdown else sys.stderr, flush=True)
 
 
+def _reference() -> float:
+    """Milliseconds of processor time for a fixed piece of Python: what the neighbours leave of a core, to compare runs by."""
+    with floor.pinned():
+        spent = []
+        for _ in range(9):
+            before = time.process_time()
+            table = {str(n): n for n in range(20_000)}
+            assert sum(table[str(n)] for n in range(20_000)) == 199_990_000
+            spent.append((time.process_time() - before) * 1e3)
+    return sorted(spent)[len(spent) // 2]
+
+
 def _machine() -> str:
     """The kind of machine, without a name or a path."""
     model = next(
@@ -106,7 +118,7 @@ def _machine() -> str:
     load = os.getloadavg()[0]
     return (
         f"{time.strftime('%Y-%m-%d')}, {len(os.sched_getaffinity(0))} cores ({model}), Linux {platform.release()}, "
-        f"Python {platform.python_version()}, load of others {load:.1f}"
+        f"Python {platform.python_version()}, load of others {load:.1f}, reference loop {_reference():.1f} ms"
     )
 
 

@@ -49,6 +49,14 @@ def fill(url: str, project_id: str, number: int) -> None:
     engine.dispose()
 
 
+def touch(url: str) -> None:
+    """Every volume changes, as by a write of the service."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE volumes SET version = version + 1"))
+    engine.dispose()
+
+
 def id_of(number: int) -> str:
     """The id of the n-th row (from 1, oldest first)."""
     return f"{number * 2654435761 % 4294967296:08x}-0000-4000-8000-{number:012x}"
