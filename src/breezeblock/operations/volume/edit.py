@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from breezeblock.model import status as states
+from breezeblock.model.attachment import Attachment
 from breezeblock.model.errors import BadRequest, WrongStatus
 from breezeblock.model.identity import Caller
 from breezeblock.model.volume import Volume
 from breezeblock.operations.fence_off import fence_off
-from breezeblock.store import attachments, messages, volumes
+from breezeblock.store import attachments, history, messages, volumes
 from breezeblock.store.transaction import Tx
 
 
@@ -65,9 +68,26 @@ def refuse_frozen_metadata(volume: Volume) -> None:
         )
 
 
-def _refuse_connected(tx: Tx, volume: Volume) -> None:
+_CONNECTING = ("attachment.connect", "host.attach", "host.reconnect")
+
+
+def _refuse_connecting(tx: Tx, volume: Volume, known: Sequence[Attachment]) -> None:
+    """An attach that is ended in the middle leaves an export, or a device, that no row knows of; a cancelled one takes them back."""
+    for operation in {volume.operation_id, *(a.operation_id for a in known)} - {None}:
+        kind = history.find_running(tx, str(operation))
+        if kind in _CONNECTING:
+            raise WrongStatus(
+                f"Invalid volume: operation {operation} ({kind}) is at work on volume {volume.id}",
+                needed="no connection that is being made",
+                had=f"operation {operation}",
+                remedy="Cancel that operation; it takes back what it has made.",
+                operation=operation,
+            )
+
+
+def _refuse_connected(volume: Volume, known: Sequence[Attachment]) -> None:
     """Free on paper while a host still has it is how two hosts come to write to one volume."""
-    connected = [a for a in attachments.of_volume(tx, volume.id) if a.connection_json]
+    connected = [a for a in known if a.connection_json]
     if connected:
         raise WrongStatus(
             f"Invalid volume: volume {volume.id} is still exported to {connected[0].attached_host or 'a host'}",
@@ -86,16 +106,19 @@ def reset_status(
     migration_status: str | None = None,
 ) -> None:
     """An administrator's word, in one transaction: a running operation loses (it is ended and its owner fenced off), the finding is kept,
-    the columns are written. Refused only for what the contract refuses."""
+    the columns are written. Refused for what the contract refuses, and where it would leave an export that nobody knows of."""
     volume = volumes.lock(tx, volume_id)
     if status is not None and status not in states.resettable(states.VOLUME):
         raise BadRequest(f"Invalid input received: Must specify a valid status, not {status}", had=status)
-    if status == "in-use" and not volume.attachments and not attachments.of_volume(tx, volume_id):
+    known = attachments.of_volume(tx, volume_id)
+    if status == "in-use" and not known:
         raise BadRequest(
             f"Invalid volume: volume {volume_id} has no attachment", needed="an attachment", had="none"
         )
     if status == "available" or attach_status == "detached":
-        _refuse_connected(tx, volume)
+        _refuse_connected(volume, known)
+    if status is not None or attach_status is not None:
+        _refuse_connecting(tx, volume, known)
     fence_off(tx, volume.operation_id, "reset-status")
     values: dict[str, object] = {}
     if attach_status is not None:
