@@ -21,8 +21,6 @@ from breezeblock.model import errors
 #: A fold moves no byte for this many seconds: its storage does not answer.
 _STALLED = 120.0
 _FOLD = "fold"
-#: The kernel believes the old size of a FUSE file for a second (its attribute cache).
-FUSE_ATTRIBUTES_SECONDS = 1.0
 
 
 def active(daemon: Daemon) -> str:

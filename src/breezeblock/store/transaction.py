@@ -8,7 +8,7 @@ database.py): SQLAlchemy's account of a transaction costs more than a transactio
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Executable, text
@@ -146,6 +146,3 @@ class _SqlitePoint:
     def rollback(self) -> None:
         self._driver.execute("ROLLBACK TO part")
         self._driver.execute("RELEASE part")
-
-
-StoreFunction = Callable[[Tx], Any]

@@ -302,17 +302,6 @@ def used_by_type(tx: Tx, type_id: str) -> bool:
     return tx.row(select(volumes.c.id).where(volumes.c.volume_type_id == type_id).limit(1)) is not None
 
 
-def on_pool(tx: Tx, backend_id: str, pool: str) -> tuple[int, int]:
-    """(number of volumes, their GiB) on a pool."""
-    row = tx.row(
-        select(func.count(), func.coalesce(func.sum(volumes.c.size), 0)).where(
-            volumes.c.backend_id == backend_id, volumes.c.pool == pool
-        )
-    )
-    assert row is not None
-    return int(row[0]), int(row[1])
-
-
 def _update(tx: Tx, id: str, values: Mapping[str, Any]) -> None:
     values = {"updated_at": tx.now, **values}
     if any(isinstance(value, ColumnElement) for value in values.values()):

@@ -21,11 +21,6 @@ class Mode(enum.StrEnum):
     RO = "ro"
 
 
-class Chap(msgspec.Struct, frozen=True):
-    username: str
-    password: Secret
-
-
 class TargetCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     """`protocol` is the driver_volume_type of its connection info. `remote`: other hosts can reach it. `live_*`: what its Live port can."""
 

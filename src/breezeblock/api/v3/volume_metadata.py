@@ -13,9 +13,9 @@ from breezeblock.api.call import Call
 from breezeblock.api.fault import PreconditionFailed
 from breezeblock.api.fields import Metadata
 from breezeblock.api.route import WRITE, route
-from breezeblock.model.errors import BadRequest, NotFound, WrongStatus
-from breezeblock.model.status import METADATA_FROZEN
+from breezeblock.model.errors import BadRequest, NotFound
 from breezeblock.model.volume import Volume
+from breezeblock.operations.volume import edit
 from breezeblock.store import volumes
 from breezeblock.store.transaction import Tx
 
@@ -117,12 +117,7 @@ def shown(volume: Volume) -> dict[str, str]:
 
 def changeable(call: Call, tx: Tx, volume_id: str) -> Volume:
     volume = volumes.lock(tx, volume_id, call.scope)
-    if volume.status in METADATA_FROZEN:
-        raise WrongStatus(
-            f"Invalid volume: the metadata of volume {volume.id} cannot change now",
-            needed=f"a status other than {', '.join(sorted(METADATA_FROZEN))}",
-            had=f"status {volume.status}",
-        )
+    edit.refuse_frozen_metadata(volume)
     return volume
 
 

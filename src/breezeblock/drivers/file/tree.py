@@ -79,9 +79,6 @@ class Tree(msgspec.Struct, frozen=True):
             found.append(layer.backing)
         return found
 
-    def is_needed(self, file: str) -> bool:
-        return bool(self.named.get(file) or self.children.get(file))
-
     def above(self, file: str) -> Iterator[str]:
         """The layer and all that stand on it."""
         yield file
