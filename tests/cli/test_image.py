@@ -8,11 +8,12 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from breezeblock.cli import programs
 from breezeblock.cli.exits import OK, REFUSED, USAGE
 from tests.cli.conftest import Command
 from tests.cli.fake import Fake, Reply, operation, volume
@@ -203,3 +204,25 @@ def test_no_file_gets_a_name_of_a_format_that_it_does_not_have(
     assert ran.status == USAGE
     assert "needed raw or qcow2" in ran.err
     assert fake.asked == []
+
+
+def test_a_name_that_was_exchanged_under_an_export_is_not_written_through(
+    fake: Fake, command: Command, disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim, moved, out = tmp_path / "victim", tmp_path / "moved", tmp_path / "out.raw"
+    victim.write_text("precious")
+    real = programs.run_with_percent
+
+    def exchanged(
+        argv: Sequence[str], report: Callable[[float], None], *, pass_fds: Sequence[int] = ()
+    ) -> None:
+        (tmp_path / "out.raw.part").rename(moved)
+        (tmp_path / "out.raw.part").symlink_to(victim)
+        real(argv, report, pass_fds=pass_fds)
+
+    monkeypatch.setattr(programs, "run_with_percent", exchanged)
+    ran = command("volume", "export", VOLUME, str(out))
+    assert ran.status == REFUSED
+    assert "was exchanged while it was written" in ran.err
+    assert victim.read_text() == "precious"
+    assert not out.exists()

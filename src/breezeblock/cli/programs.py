@@ -69,7 +69,9 @@ def run(
     return done
 
 
-def run_with_percent(argv: Sequence[str], report: Callable[[float], None]) -> None:
+def run_with_percent(
+    argv: Sequence[str], report: Callable[[float], None], *, pass_fds: Sequence[int] = ()
+) -> None:
     """Runs a program that prints '(12.34/100%)' as qemu-img -p does. No time limit: bytes take as long as they take, and Ctrl-C ends it."""
     process = subprocess.Popen(
         [need(argv[0]), *argv[1:]],
@@ -77,6 +79,7 @@ def run_with_percent(argv: Sequence[str], report: Callable[[float], None]) -> No
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(),
+        pass_fds=pass_fds,
         # Ctrl-C reaches us alone: we end it, and then give the attachment back.
         start_new_session=True,
     )

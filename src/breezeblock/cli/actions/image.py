@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from breezeblock.cli import programs, render
@@ -88,12 +89,12 @@ def export_file(session: Session, *, volume: str, path: Path, format: str | None
     descriptor = _claim(part)
     try:
         with reached(client, ident, "ro") as source:
-            _convert(
-                session, ["-O", fmt, "-S", "64k"], source, str(part.absolute()), f"exporting to {path.name}"
-            )
+            # By its descriptor: in a folder of somebody else's the name could lead elsewhere by now.
+            target, options = f"/dev/fd/{descriptor}", ["-O", fmt, "-S", "64k"]
+            _convert(session, options, source, target, f"exporting to {path.name}", pass_fds=(descriptor,))
         os.fsync(descriptor)
         # A link, unlike a rename, refuses to replace a file that appeared meanwhile.
-        _publish(part, path)
+        _publish(part, path, descriptor)
     finally:
         os.close(descriptor)
         part.unlink(missing_ok=True)
@@ -136,12 +137,14 @@ def _facts(path: Path, stated: str | None) -> tuple[str, int]:
     return facts.format, facts.virtual_size
 
 
-def _convert(session: Session, options: list[str], source: str, target: str, what: str) -> None:
+def _convert(
+    session: Session, options: list[str], source: str, target: str, what: str, *, pass_fds: Sequence[int] = ()
+) -> None:
     argv = ["qemu-img", "convert", "-p", "-m", "8", "-W", "-t", "writeback", *options, source, target]
     session.progress.show(what)
     try:
         programs.run_with_percent(
-            argv, lambda percent: session.progress.show(what, measure=f"{percent:.0f} %")
+            argv, lambda percent: session.progress.show(what, measure=f"{percent:.0f} %"), pass_fds=pass_fds
         )
     finally:
         session.progress.clear()
@@ -183,8 +186,14 @@ def _claim(part: Path) -> int:
         raise refused(f"{part} cannot be written: {why.strerror}", code="image.folder") from None
 
 
-def _publish(part: Path, path: Path) -> None:
+def _publish(part: Path, path: Path, descriptor: int) -> None:
     try:
+        if not os.path.samestat(part.lstat(), os.fstat(descriptor)):
+            raise refused(
+                f"{part} was exchanged while it was written",
+                code="image.folder",
+                needed="a folder of one's own",
+            )
         os.link(part, path)
     except FileExistsError:
         raise _exists(path) from None
