@@ -130,12 +130,8 @@ def _exports(config: Config) -> None:
     if nbd.port_last < nbd.port_first:
         had = f"{nbd.port_first} to {nbd.port_last}"
         raise BadConfiguration("[nbd] has no ports", needed="port_first of at most port_last", had=had)
-    if (
-        nbd.tcp_listen
-        and not is_loopback(nbd.tcp_listen)
-        and nbd.tls_folder == UNSET
-        and not nbd.in_the_clear
-    ):
+    # Loopback too: the other users of this machine reach it, and everything else of a volume is closed to them.
+    if nbd.tcp_listen and nbd.tls_folder == UNSET and not nbd.in_the_clear:
         raise BadConfiguration(
             f"[nbd] tcp_listen {nbd.tcp_listen} without TLS would let everybody who reaches the port read and write volumes",
             needed="tls_folder with certificates",
