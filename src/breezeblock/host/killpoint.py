@@ -16,8 +16,12 @@ class _Armed:
     """One armed point: counts down visits, under a lock because drivers work in threads."""
 
     def __init__(self, variable: str, sent: signal.Signals) -> None:
-        name, _, nth = os.environ.get(variable, "").partition(":")
-        self.name, self.left, self.sent, self._lock = name, int(nth or 1), sent, threading.Lock()
+        whole = os.environ.get(variable, "")
+        name, _, nth = whole.rpartition(
+            ":"
+        )  # names have colons of their own: "volume.create:allocate:done-before"
+        self.name, self.left = (name, int(nth)) if nth.isdigit() else (whole, 1)
+        self.sent, self._lock = sent, threading.Lock()
 
     def visit(self) -> None:
         with self._lock:
