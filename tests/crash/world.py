@@ -152,3 +152,5 @@ class World:
         problems = self.truth.problems()
         tree = self.truth.tree()
         assert not problems and not tree.layers and not tree.names, (problems, tree)
+        self.round("report")
+        assert self.truth.count_reservations() == 0, "space is still promised to what has ended"
