@@ -48,6 +48,23 @@ def test_a_volume_grows_in_use(ground: Ground) -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.requires("root", "loop", "qemu-img", "mkfs.ext4")
+def test_a_mounted_device_stays_connected_however_it_is_forced(ground: Ground) -> None:
+    image, connector = ground.image("a", "raw"), ground.local_connector()
+    device = connector.connect_volume(info(image.path), Identity("v1", SIZE))
+    mounts.make_filesystem(device.path, "ext4")
+    mounts.mount(device.path, ground.folder / "m")
+    try:
+        with pytest.raises(errors.Busy, match="in use"):
+            connector.disconnect_volume(info(image.path), device, force=True, ignore_errors=True)
+    finally:
+        mounts.unmount(ground.folder / "m")
+    assert connector.observe(info(image.path)).found is Found.DONE
+    connector.disconnect_volume(info(image.path), device, force=True, ignore_errors=True)
+    assert connector.observe(info(image.path)).found is Found.NOT_DONE
+
+
+@pytest.mark.lab
 @pytest.mark.requires("root", "loop", "qemu-img")
 def test_a_device_whose_file_was_deleted_goes_all_the_same(ground: Ground) -> None:
     image, connector = ground.image("a", "raw"), ground.local_connector()

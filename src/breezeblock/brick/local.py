@@ -78,6 +78,9 @@ class LocalConnector:
                 if found is not None:
                     loop.detach(found, lossy=force)
                 discard_lock(self._lock(path))
+        except errors.Busy:
+            # Never ignored: whoever has it open goes on writing to the file, whatever is said of the connection.
+            raise
         except errors.Error:
             if not ignore_errors:
                 raise
