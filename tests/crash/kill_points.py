@@ -85,7 +85,7 @@ def _died(world: World) -> bool:
             rows = world.truth.settled(0.3)
         except AssertionError:
             continue
-        if not rows.unfinished and world.service.ended(0.1) is None:
+        if not rows.unfinished and world.service.ended(1.0) is None:
             return False
     status = world.service.ended(SETTLE_SECONDS)
     assert status is not None, f"neither dead nor done: {world.truth.rows().unfinished}"

@@ -173,6 +173,15 @@ class Service:
     def arm(self, name: str, nth: int = 1, sent: int = signal.SIGKILL) -> None:
         self.tell(arm=name, nth=nth, signal=int(sent))
 
+    def disarm(self) -> bool:
+        """False when the service has just died of what was armed."""
+        try:
+            self.arm("")
+        except (OSError, ValueError):
+            assert self.ended(END_SECONDS) is not None
+            return False
+        return True
+
     def plan(self, *faults: Mapping[str, Any]) -> None:
         """{"on": driver|target|connector, "verb", "kind", "times", "seconds"}: see drivers/faults.py."""
         self.tell(plan=[dict(fault) for fault in faults])

@@ -94,8 +94,7 @@ class World:
         if arm and self.service.pid is not None:
             with contextlib.suppress(AssertionError):
                 self.truth.settled(5.0)
-            if self.service.ended(0.0) is None:
-                self.service.arm("")
+            if self.service.ended(0.0) is None and self.service.disarm():
                 return False
         return bool(arm)
 

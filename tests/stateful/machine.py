@@ -73,8 +73,7 @@ class Machine(RuleBasedStateMachine):
         service = self.world.service
         while service.ended(0.0) is None:
             if not self.world.truth.rows().unfinished:
-                if service.ended(0.05) is None:
-                    service.arm("")
+                if service.ended(0.05) is None and service.disarm():
                     return False
                 break
         self.world.recover()
