@@ -170,6 +170,7 @@ class Service:
 
 
 def generate(job: Job) -> Result:
+    """Run the load generator."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.load"],
         input=msgspec.json.encode(msgspec.structs.replace(job, core=CORES[-1])),
@@ -177,6 +178,10 @@ def generate(job: Job) -> Result:
         timeout=300,
         cwd=Path(__file__).resolve().parents[2],
     )
-    if done.returncode != 0:
-        raise RuntimeError(f"the load generator failed: {done.stderr.decode(errors='replace')[-1000:]}")
-    return msgspec.json.decode(done.stdout, type=Result)
+    try:
+        return msgspec.json.decode(done.stdout, type=Result)
+    except msgspec.MsgspecError as error:
+        said = done.stderr.decode(errors="replace")[-1000:]
+        raise RuntimeError(
+            f"the load generator ended with {done.returncode} after {len(done.stdout)} bytes ({error}): {said}"
+        ) from error
