@@ -60,8 +60,7 @@ def kill(world: World, case: Case, point: str, nth: int, *, again: int = 0) -> s
     with world.failing(case.faults):
         world.service.arm(point, nth)
         world.attempt(lambda: case.act(world, facts))
-        if not _died(world):
-            world.service.arm("")
+        if world.outlived(grace=1.0) and world.service.disarm():
             _look(world, case, facts)
             world.clear()
             return ""
@@ -74,22 +73,6 @@ def kill(world: World, case: Case, point: str, nth: int, *, again: int = 0) -> s
         _look(world, case, facts)
     world.clear()
     return "twice" if twice else "killed"
-
-
-def _died(world: World) -> bool:
-    """Within the time that the operation takes; False once everything has settled without it."""
-    for _ in range(2):
-        if world.service.ended(0.0) is not None:
-            return True
-        try:
-            rows = world.truth.settled(0.3)
-        except AssertionError:
-            continue
-        if not rows.unfinished and world.service.ended(1.0) is None:
-            return False
-    status = world.service.ended(SETTLE_SECONDS)
-    assert status is not None, f"neither dead nor done: {world.truth.rows().unfinished}"
-    return True
 
 
 def _look(world: World, case: Case, facts: dict[str, object]) -> None:

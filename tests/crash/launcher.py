@@ -11,6 +11,7 @@ from tests.crash.points import POINTS
 
 killpoint.reach = POINTS.reach  # before anybody imports the name
 
+import ctypes  # noqa: E402
 import faulthandler  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
@@ -116,6 +117,7 @@ def become_service(order: dict[str, Any]) -> None:
     code = 99
     try:
         os.setsid()
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no service outlives the launcher
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         null = os.open(os.devnull, os.O_RDONLY)
         for source, fd in ((null, 0), (log, 1), (log, 2)):
@@ -142,6 +144,7 @@ def become_service(order: dict[str, Any]) -> None:
 
 def main() -> None:
     v3.routes()  # imports every resource, once
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which then end what they started
     # The launcher ends with the test run that holds the other end of stdin; services are ended by who started them.
     for line in sys.stdin:
         order = json.loads(line)

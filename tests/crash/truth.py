@@ -96,15 +96,16 @@ class Truth:
         query = select(func.count()).select_from(reservations)
         return self._store.read_sync(lambda tx: int(tx.execute(query).scalar_one()))
 
-    def settled(self, seconds: float) -> Rows:
+    def busy(self) -> bool:
+        """Is any operation unfinished?"""
+        return self._store.read_sync(lambda tx: tx.row(select(operations.c.id).limit(1))) is not None
+
+    def settled(self, seconds: float) -> None:
         """Once no operation is unfinished. Fails, naming those that are, when the seconds are over."""
         limit = time.monotonic() + seconds
-        while True:
-            rows = self.rows()
-            if not rows.unfinished:
-                return rows
-            assert time.monotonic() < limit, f"still unfinished: {rows.unfinished}"
-            time.sleep(0.01)
+        while self.busy():
+            assert time.monotonic() < limit, f"still unfinished: {self.rows().unfinished}"
+            time.sleep(0.005)
 
     def tree(self) -> Tree:
         return TreeReader(Folder(self.backend)).read()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,12 +92,18 @@ class World:
     def recover(self, arm: str = "", nth: int = 1) -> bool:
         """Start again; armed: True when it died once more."""
         self.service.start(arm, nth, self.faults)
-        if arm and self.service.pid is not None:
-            with contextlib.suppress(AssertionError):
-                self.truth.settled(5.0)
-            if self.service.ended(0.0) is None and self.service.disarm():
-                return False
-        return bool(arm)
+        return bool(arm) and not (self.outlived(grace=0.0) and self.service.disarm())
+
+    def outlived(self, grace: float) -> bool:
+        """Waits until every operation has ended (True) or the armed service has died (False). `grace`: seconds in which it may still
+        reach the point after the end of the operation."""
+        limit = time.monotonic() + SETTLE_SECONDS
+        while self.service.ended(0.0) is None:
+            if not self.truth.busy():
+                return self.service.ended(grace) is None
+            assert time.monotonic() < limit, f"neither dead nor done: {self.truth.rows().unfinished}"
+            time.sleep(0.005)
+        return False
 
     @contextlib.contextmanager
     def failing(self, faults: Sequence[Mapping[str, Any]]) -> Iterator[None]:

@@ -70,12 +70,8 @@ class Machine(RuleBasedStateMachine):
 
     def _after_fuse(self) -> bool:
         """Until the operation has ended or the service has died of it; then it runs again. True: it had died."""
-        service = self.world.service
-        while service.ended(0.0) is None:
-            if not self.world.truth.rows().unfinished:
-                if service.ended(0.05) is None and service.disarm():
-                    return False
-                break
+        if self.world.outlived(grace=0.05) and self.world.service.disarm():
+            return False
         self.world.recover()
         return True
 
