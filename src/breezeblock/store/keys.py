@@ -69,9 +69,9 @@ def pinned_by(tx: Tx, key: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def blockers(tx: Tx, operation_id: str) -> Sequence[tuple[str, str]]:
+def blockers(tx: Tx, operation_id: str) -> list[tuple[str, str]]:
     """(key, operation) pairs that a blocked operation waits for."""
-    return blockers_of(tx, [operation_id]).get(operation_id, ())
+    return blockers_of(tx, [operation_id]).get(operation_id, [])
 
 
 def blockers_of(tx: Tx, ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
