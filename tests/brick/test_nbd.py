@@ -16,7 +16,7 @@ import pytest
 
 from breezeblock.brick import nbdfuse
 from breezeblock.brick.connector import Identity
-from breezeblock.brick.nbd import NbdConnector
+from breezeblock.brick.nbd import NbdConnector, end_leftovers
 from breezeblock.host import loop, mounts, processes
 from breezeblock.model import errors
 from breezeblock.model.observation import Found
@@ -220,7 +220,7 @@ SERVICE = """
 import json, sys
 from pathlib import Path
 from breezeblock.brick.connector import Identity
-from breezeblock.brick.nbd import NbdConnector
+from breezeblock.brick.nbd import NbdConnector, end_leftovers
 connector, info = NbdConnector(Path(sys.argv[1])), json.loads(sys.argv[2])
 device = connector.connect_volume(info, Identity("v1", info["data"]["size"]))
 connector.disconnect_volume(info, device)
@@ -263,3 +263,26 @@ def test_two_processes_that_connect_at_once_make_one_device(volume: Volume, grou
 
 def carriers(ground: Ground) -> list[int]:
     return [int(left.removeprefix("process ")) for left in ground.left() if left.startswith("process")]
+
+
+@pytest.mark.requires("mkfs.ext4")
+def test_what_a_forced_detach_left_under_a_mount_goes_when_it_is_let_go(ground: Ground) -> None:
+    volume = Volume(ground)
+    connector = ground.nbd_connector()
+    device = connector.connect_volume(volume.info, volume.expect)
+    assert end_leftovers(ground.state, set()) == [], "it stands: nobody's leftover"
+    mounts.make_filesystem(device.path, "ext4")
+    mounts.mount(device.path, ground.folder / "m")
+    try:
+        connector.disconnect_volume(volume.info, device, force=True, ignore_errors=True)
+        volume.target.unexport(volume.export, ground.ctx, force=True)
+        assert end_leftovers(ground.state, set()) == [], "it is mounted"
+        assert end_leftovers(ground.state, {"v1"}) == []
+    finally:
+        mounts.unmount(ground.folder / "m")
+    assert end_leftovers(ground.state, {"v1"}) == [], (
+        "its volume is still attached: connecting again takes it apart"
+    )
+    assert end_leftovers(ground.state, set()) == ["v1"]
+    assert end_leftovers(ground.state, set()) == []
+    assert list((ground.state / "nbd").iterdir()) == []

@@ -11,9 +11,10 @@ the volume's: both are asked of the server before anything is made. A wrong sock
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -245,6 +246,29 @@ class NbdConnector:
 
     def _lock(self, export: str) -> Path:
         return self._folder(export).with_name(f"{export}.lock")
+
+
+def end_leftovers(state: Path, keep: Collection[str]) -> list[str]:
+    """Take apart what is left of connections to volumes not in `keep`: their export was cut while they were in use, and who used them has
+    let go since. Says of which volumes. One that still stands, or is in use, stays."""
+
+    def left(folder: Path) -> nbdfuse.Chain | None:
+        chain = nbdfuse.stored(folder)
+        broken = chain is not None and chain.volume_id not in keep and nbdfuse.whole(folder, chain)
+        return chain if broken else None
+
+    ended = []
+    for folder in (entry for entry in (state / _PROTOCOL).glob("*") if entry.is_dir()):
+        if left(folder) is None:  # without the lock: what is being connected is nobody's leftover
+            continue
+        lock = folder.with_name(f"{folder.name}.lock")
+        with locked(lock), contextlib.suppress(errors.Busy):
+            chain = left(folder)
+            if chain is not None:
+                nbdfuse.unmake(folder, chain, lossy=True)
+                discard_lock(lock)
+                ended.append(chain.volume_id)
+    return ended
 
 
 class _Wanted(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ connected again by an operation; one that cannot be is marked stale with a findi
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from breezeblock.model.attachment import Attachment
@@ -20,8 +21,15 @@ log = logging.getLogger(__name__)
 
 
 class Agent:
-    def __init__(self, store: Store, ports: Ports) -> None:
-        self._store, self._ports = store, ports
+    """`leftovers` ends connections of other volumes than those given, as far as nobody uses them."""
+
+    def __init__(
+        self,
+        store: Store,
+        ports: Ports,
+        leftovers: Callable[[Collection[str]], Sequence[str]] = lambda keep: (),
+    ) -> None:
+        self._store, self._ports, self._leftovers = store, ports, leftovers
 
     def look(self) -> None:
         """Every attachment of this host's agent that should be connected."""
@@ -32,6 +40,8 @@ class Agent:
                 if reason:
                     log.warning("attachment %s: %s; connecting again", attachment.id, reason)
                     self._store.write_sync(partial(_reconnect, attachment=attachment, reason=reason))
+        for volume in self._leftovers({attachment.volume_id for attachment in mine}):
+            log.info("what was left here of volume %s, detached by force, is gone", volume)
 
     def _missing(self, attachment: Attachment) -> str:
         """Why the volume is not here; "" when it is, or when nobody can tell."""

@@ -156,7 +156,9 @@ class Service:
         )
 
     def _build_periodic(self) -> Periodic:
-        agent = Agent(self.store, self.ports)
+        from breezeblock.brick.nbd import end_leftovers
+
+        agent = Agent(self.store, self.ports, partial(end_leftovers, self.config.data.folder / "agent"))
         return Periodic(
             self.store,
             self.backends,

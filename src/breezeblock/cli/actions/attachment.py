@@ -55,7 +55,9 @@ def detach(session: Session, *, what: str, force: bool, unmount: bool) -> None:
             if unmount:
                 session.note(f"unmounting {point}")
                 programs.run(["umount", str(point)], timeout=MOUNT_SECONDS)
-            elif not force:
+            elif force:
+                session.note(f"still mounted at {point}: what is written there from now on fails; unmount it")
+            else:
                 raise refused(
                     f"{attachment['device']} is mounted",
                     code="storage.busy",
