@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
+import time
 
 import pytest
 from sqlalchemy import create_engine, insert, select, text, update
@@ -12,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import NullPool
 
 from breezeblock.model.errors import Stopping, Unreachable
+from breezeblock.store import database
 from breezeblock.store.database import Store
 from breezeblock.store.migrate import upgrade
 from breezeblock.store.schema import counters
@@ -127,6 +130,23 @@ def test_a_connection_that_the_server_has_ended_is_replaced_unnoticed(
         connection.execute(text(kill.format(pooled)))
     assert store.write_sync(lambda tx: tx.execute(text(mine)).scalar_one()) != pooled
     store.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["postgresql+psycopg", "mariadb+pymysql"])
+def test_a_server_that_says_nothing_is_not_waited_for_for_long(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limits in database._TIMEOUTS.values():
+        monkeypatch.setitem(limits, "connect_timeout", 2)
+    monkeypatch.setitem(database._TIMEOUTS["mariadb"], "read_timeout", 2)  # PyMySQL reads the greeting under this one
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = Store(f"{scheme}://u:p@127.0.0.1:{silent.getsockname()[1]}/d", threads=1)
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            store.read_sync(lambda tx: tx.now_us())
+        assert time.monotonic() - began < 10
+        store.close()
 
 
 def test_an_outage_is_unreachable_not_a_defect() -> None:

@@ -37,6 +37,25 @@ _ABANDONED = {
     "mariadb": (f"idle_transaction_timeout = {_ABANDONED_SECONDS}",),
 }
 
+#: Seconds until a server that has gone without a word (a power cut, a lost network) is told from a slow one: else the kernel would wait for
+#: it for a quarter of an hour, and no request or worker could go on by a new connection. What the url says itself counts more.
+_CONNECT_SECONDS, _SILENT_SECONDS = 10, 30
+_TIMEOUTS: dict[str, dict[str, int]] = {
+    "postgresql": {
+        "connect_timeout": _CONNECT_SECONDS,
+        "keepalives_idle": _CONNECT_SECONDS,
+        "keepalives_interval": 5,
+        "keepalives_count": 4,
+        "tcp_user_timeout": _SILENT_SECONDS * 1000,
+    },
+    # longer than a lock is waited for
+    "mariadb": {
+        "connect_timeout": _CONNECT_SECONDS,
+        "read_timeout": 2 * _SILENT_SECONDS,
+        "write_timeout": _SILENT_SECONDS,
+    },
+}
+
 
 class Store:
     """`bell(queues)` is called after each commit with the queues that have new work; it must not block or raise."""
@@ -114,17 +133,19 @@ class Store:
         for attempt in range(1, _TRIES + 1):
             if self._closed:
                 raise Stopping("the store is closed")
-            whole = False
+            begun = whole = False
             try:
                 with engine.begin() as conn:
+                    begun = True
                     tx = Tx(conn, remembered)
                     result = fn(tx)
                     whole = True
                 self._ring(frozenset(tx.bells))
                 return result
             except DBAPIError as error:
-                # a connection that the server has ended meanwhile: nothing of this run is there unless it was lost while committing
-                stale = error.connection_invalidated and not whole
+                # a connection that the server has ended meanwhile: nothing of this run is there unless it was lost while committing. A
+                # server to which none can be made is not asked again here: the caller knows better when.
+                stale = error.connection_invalidated and begun and not whole
                 if not (stale or _conflict(error)) or attempt == _TRIES:
                     raise _typed(error) from error
                 if not stale:
@@ -168,20 +189,22 @@ def _typed(error: DBAPIError) -> Exception:
 
 
 def _server(url: str, threads: int, isolation: str = "READ COMMITTED") -> Engine:
+    server = "postgresql" if make_url(url).get_backend_name() == "postgresql" else "mariadb"
+    said = make_url(url).query
     engine = create_engine(
         url,
+        connect_args={name: value for name, value in _TIMEOUTS[server].items() if name not in said},
         isolation_level=isolation,
         pool_size=threads + 4,
         max_overflow=16,
         pool_pre_ping=False,
         pool_recycle=1800,
     )
-    limits = _ABANDONED["postgresql" if engine.dialect.name == "postgresql" else "mariadb"]
 
     @event.listens_for(engine, "connect")
     def opened(connection: Any, _record: Any) -> None:
         with connection.cursor() as cursor:
-            for limit in limits:
+            for limit in _ABANDONED[server]:
                 cursor.execute(f"SET SESSION {limit}")
         connection.commit()
 
