@@ -22,13 +22,12 @@ READY_SECONDS = 30.0
 
 
 class Served:
-    """`data` is its folder; `took` seconds from start to its first answer."""
+    """`data` is its folder."""
 
     def __init__(self, data: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
         self.data, self.ready = data, data.parent / f"{data.name}.ready"
         self.ready.unlink(missing_ok=True)
         self.log = data.parent / f"{data.name}.log"
-        began = time.monotonic()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -45,7 +44,6 @@ class Served:
             self.process.kill()
             self.process.wait(10)
             raise
-        self.took = time.monotonic() - began
 
     def _until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -86,6 +84,11 @@ class Served:
                 return dict(found[noun])
             assert time.monotonic() < deadline, (code, found)
             time.sleep(0.02)
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        spent = psutil.Process(self.process.pid).cpu_times()
+        return float(spent.user + spent.system)
 
     def resident(self) -> int:
         return int(psutil.Process(self.process.pid).memory_info().rss)

@@ -15,8 +15,8 @@ import pytest
 from breezeblock.model.units import MiB
 from tests.process.served import Served, served
 
-#: the budgets are 1.5 s and 120 MiB; a machine that runs other tests beside this one gets room, tests/bench has the figures.
-START_SECONDS, RESIDENT_BYTES = 6.0, 120 * MiB
+#: the budgets are 1.5 s (tests/bench measures it) and 120 MiB. Here the processor's time is judged, which other work slows little.
+START_CPU_SECONDS, RESIDENT_BYTES = 4.0, 120 * MiB
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def refusal(*arguments: str, data: Path) -> str:
 
 def test_it_is_ready_soon_and_stays_small(data: Path) -> None:
     with served(data) as service:
-        assert service.took < START_SECONDS
+        assert service.cpu_seconds() < START_CPU_SECONDS
         assert service.resident() < RESIDENT_BYTES
 
 
