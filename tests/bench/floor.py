@@ -30,7 +30,9 @@ class Floor:
     def __init__(self, url: str, database: int | None = None) -> None:
         self._database = database
         parsed = make_url(url)
+        self._begin = "BEGIN"
         if parsed.get_backend_name() == "sqlite":
+            self._begin = "BEGIN IMMEDIATE"  # the service beats meanwhile: a snapshot could not be written to
             self._connection: Any = sqlite3.connect(str(parsed.database), isolation_level=None, timeout=30)
             for pragma in ("synchronous=FULL", "cache_size=-16000", "foreign_keys=ON"):
                 self._connection.execute("PRAGMA " + pragma)
@@ -61,7 +63,7 @@ class Floor:
         turns = iter([_renamed(queries) for _ in range(times + 1)])
 
         def once() -> None:
-            cursor.execute("BEGIN")
+            cursor.execute(self._begin)
             for text, parameters in next(turns):
                 cursor.execute(text, parameters)
             cursor.execute("COMMIT")
