@@ -11,6 +11,7 @@ from typing import Any
 from breezeblock.flow.task import Flow
 from breezeblock.model.errors import Pinned
 from breezeblock.model.identity import Caller
+from breezeblock.model.volume import Volume
 from breezeblock.store import keys as key_rows
 from breezeblock.store import operations as operation_rows
 from breezeblock.store import pools as pool_rows
@@ -27,6 +28,7 @@ __all__ = [
     "new_id",
     "refuse_pinned",
     "submit",
+    "submit_holding",
     "volume_key",
 ]
 
@@ -81,6 +83,36 @@ def submit(
             keys=keys or {},
             lane=lane,
         ),
+    )
+
+
+def submit_holding(
+    tx: Tx,
+    flow: Flow,
+    caller: Caller,
+    volume: Volume,
+    args: Mapping[str, Any],
+    *,
+    id: str,
+    queue: str,
+    about: tuple[str, str] | None = None,
+    lane: int = BULK,
+) -> str:
+    """As submit, for a verb that changes a volume's object, its export or its size: it waits for the volume's key and holds it to its end.
+    `about`: what the operation is shown with (type, id) when that is not the volume."""
+    resource_type, resource_id = about or ("volume", volume.id)
+    return submit(
+        tx,
+        flow,
+        caller,
+        id=id,
+        resource_type=resource_type,
+        resource_id=resource_id,
+        project_id=volume.project_id,
+        queue=queue,
+        args=args,
+        keys={volume_key(volume.id): True},
+        lane=lane,
     )
 
 

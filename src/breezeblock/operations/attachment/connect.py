@@ -20,7 +20,7 @@ from breezeblock.operations.attachment.create import resolve_mode
 from breezeblock.operations.attachment.exporting import EXPORT, Admitted
 from breezeblock.operations.failure import tell
 from breezeblock.operations.ports import encode
-from breezeblock.operations.submit import INTERACTIVE, backend_queue, new_id, submit, volume_key
+from breezeblock.operations.submit import INTERACTIVE, backend_queue, new_id, submit_holding
 from breezeblock.store import attachments, history, volumes
 from breezeblock.store.transaction import Tx
 
@@ -61,17 +61,15 @@ def connect(tx: Tx, caller: Caller, attachment_id: str, connector: Mapping[str, 
         "connector": dict(connector),
         "mode": resolve_mode(volume, mode if mode != "null" else None),
     }
-    submit(
+    submit_holding(
         tx,
         FLOW,
         caller,
+        volume,
+        args,
         id=operation,
-        resource_type="attachment",
-        resource_id=attachment_id,
-        project_id=volume.project_id,
         queue=args["queue"],
-        args=args,
-        keys={volume_key(volume.id): True},
+        about=("attachment", attachment_id),
         lane=INTERACTIVE,
     )
     return operation

@@ -18,7 +18,7 @@ from breezeblock.model.errors import Busy
 from breezeblock.model.identity import Caller
 from breezeblock.operations.attachment.exporting import UNEXPORT
 from breezeblock.operations.failure import tell
-from breezeblock.operations.submit import INTERACTIVE, backend_queue, new_id, submit, volume_key
+from breezeblock.operations.submit import INTERACTIVE, backend_queue, new_id, submit_holding
 from breezeblock.store import attachments, history, operations, volumes
 from breezeblock.store.transaction import Tx
 
@@ -46,17 +46,15 @@ def delete(tx: Tx, caller: Caller, attachment_id: str, *, force: bool = False) -
         "queue": backend_queue(tx, str(volume.backend_id)),
         "connector": attachment.connector,
     }
-    submit(
+    submit_holding(
         tx,
         FLOW,
         caller,
+        volume,
+        args,
         id=operation,
-        resource_type="attachment",
-        resource_id=attachment_id,
-        project_id=volume.project_id,
         queue=args["queue"],
-        args=args,
-        keys={volume_key(volume.id): True},
+        about=("attachment", attachment_id),
         lane=INTERACTIVE,
     )
     return operation

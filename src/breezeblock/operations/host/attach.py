@@ -20,7 +20,7 @@ from breezeblock.operations.attachment.delete import forget
 from breezeblock.operations.attachment.exporting import EXPORT
 from breezeblock.operations.host.connecting import CONNECT
 from breezeblock.operations.ports import encode
-from breezeblock.operations.submit import INTERACTIVE, agent_queue, backend_queue, new_id, submit, volume_key
+from breezeblock.operations.submit import INTERACTIVE, agent_queue, backend_queue, new_id, submit_holding
 from breezeblock.store import attachments, services, volumes
 from breezeblock.store.transaction import Tx
 
@@ -62,19 +62,7 @@ def attach(
         "connector": {"host": host, **(connector or {})},
         "mode": attachment.attach_mode,
     }
-    submit(
-        tx,
-        FLOW,
-        caller,
-        id=operation,
-        resource_type="volume",
-        resource_id=volume_id,
-        project_id=volume.project_id,
-        queue=args["queue"],
-        args=args,
-        keys={volume_key(volume_id): True},
-        lane=INTERACTIVE,
-    )
+    submit_holding(tx, FLOW, caller, volume, args, id=operation, queue=args["queue"], lane=INTERACTIVE)
     return attachments.get(tx, attachment.id), operation
 
 

@@ -16,7 +16,7 @@ from breezeblock.model.volume import Volume
 from breezeblock.operations.attachment.delete import forget, stay_attached
 from breezeblock.operations.attachment.exporting import UNEXPORT
 from breezeblock.operations.host.connecting import DISCONNECT
-from breezeblock.operations.submit import INTERACTIVE, agent_queue, backend_queue, new_id, submit, volume_key
+from breezeblock.operations.submit import INTERACTIVE, agent_queue, backend_queue, new_id, submit_holding
 from breezeblock.store import attachments, history, messages, volumes
 from breezeblock.store.transaction import Tx
 
@@ -67,19 +67,7 @@ def detach(
         "host_queue": agent_queue(attachment.agent_host),
         "connector": attachment.connector,
     }
-    submit(
-        tx,
-        FLOW,
-        caller,
-        id=operation,
-        resource_type="volume",
-        resource_id=volume.id,
-        project_id=volume.project_id,
-        queue=args["host_queue"],
-        args=args,
-        keys={volume_key(volume.id): True},
-        lane=INTERACTIVE,
-    )
+    submit_holding(tx, FLOW, caller, volume, args, id=operation, queue=args["host_queue"], lane=INTERACTIVE)
     return operation
 
 

@@ -17,7 +17,7 @@ from breezeblock.operations.attachment.connect import record_connection
 from breezeblock.operations.attachment.exporting import EXPORT
 from breezeblock.operations.host.connecting import connect, host_queue
 from breezeblock.operations.ports import encode
-from breezeblock.operations.submit import INTERACTIVE, agent_queue, backend_queue, new_id, submit, volume_key
+from breezeblock.operations.submit import INTERACTIVE, agent_queue, backend_queue, new_id, submit_holding
 from breezeblock.store import attachments, history, messages, volumes
 from breezeblock.store.transaction import Tx
 
@@ -45,17 +45,14 @@ def reconnect(tx: Tx, attachment_id: str, reason: str) -> str | None:
         "connector": attachment.connector,
         "mode": attachment.attach_mode,
     }
-    submit(
+    submit_holding(
         tx,
         FLOW,
         Caller(user_id="", project_id=volume.project_id, is_admin=True),
+        volume,
+        args,
         id=operation,
-        resource_type="volume",
-        resource_id=volume.id,
-        project_id=volume.project_id,
         queue=args["queue"],
-        args=args,
-        keys={volume_key(volume.id): True},
         lane=INTERACTIVE,
     )
     return operation

@@ -21,7 +21,7 @@ from breezeblock.model.status import SNAPSHOT_MOVES
 from breezeblock.model.units import GiB
 from breezeblock.operations.failure import tell
 from breezeblock.operations.ports import backend, encode, live_port, object_of
-from breezeblock.operations.submit import backend_queue, new_id, submit, volume_key
+from breezeblock.operations.submit import backend_queue, new_id, submit_holding
 from breezeblock.store import attachments, quotas, snapshots, types, volumes
 from breezeblock.store.transaction import Tx
 
@@ -71,18 +71,7 @@ def create(tx: Tx, caller: Caller, wanted: CreateSnapshot) -> tuple[Snapshot, st
         "queue": backend_queue(tx, str(volume.backend_id)),
         "size": volume.size * GiB,
     }
-    submit(
-        tx,
-        FLOW,
-        caller,
-        id=operation,
-        resource_type="snapshot",
-        resource_id=id,
-        project_id=volume.project_id,
-        queue=args["queue"],
-        args=args,
-        keys={volume_key(volume.id): True},
-    )
+    submit_holding(tx, FLOW, caller, volume, args, id=operation, queue=args["queue"], about=("snapshot", id))
     return snapshots.get(tx, id), operation
 
 

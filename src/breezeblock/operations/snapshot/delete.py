@@ -17,7 +17,7 @@ from breezeblock.model.status import SNAPSHOT, SNAPSHOT_MOVES, at_rest
 from breezeblock.model.units import GiB
 from breezeblock.operations.failure import tell
 from breezeblock.operations.ports import backend, live_port, object_of
-from breezeblock.operations.submit import backend_queue, new_id, refuse_pinned, submit, volume_key
+from breezeblock.operations.submit import backend_queue, new_id, refuse_pinned, submit_holding
 from breezeblock.store import attachments, quotas, snapshots, volumes
 from breezeblock.store.transaction import Tx
 
@@ -46,17 +46,8 @@ def delete(tx: Tx, caller: Caller, snapshot_id: str, *, force: bool = False) -> 
         "object": snapshot.object_json,
         "before": at_rest(SNAPSHOT, snapshot.status),
     }
-    submit(
-        tx,
-        FLOW,
-        caller,
-        id=operation,
-        resource_type="snapshot",
-        resource_id=snapshot_id,
-        project_id=snapshot.project_id,
-        queue=args["queue"],
-        args=args,
-        keys={volume_key(volume.id): True},
+    submit_holding(
+        tx, FLOW, caller, volume, args, id=operation, queue=args["queue"], about=("snapshot", snapshot_id)
     )
     return operation
 

@@ -21,7 +21,7 @@ from breezeblock.model.volume import Volume
 from breezeblock.operations.failure import tell
 from breezeblock.operations.fence_off import fence_off
 from breezeblock.operations.ports import backend, object_of
-from breezeblock.operations.submit import backend_queue, new_id, refuse_pinned, submit, volume_key
+from breezeblock.operations.submit import backend_queue, new_id, refuse_pinned, submit_holding
 from breezeblock.store import history, pools, quotas, snapshots, volumes
 from breezeblock.store.transaction import Tx
 
@@ -68,18 +68,7 @@ def delete(
             for c in reversed(children)
         ],
     }
-    submit(
-        tx,
-        FLOW,
-        caller,
-        id=operation,
-        resource_type="volume",
-        resource_id=volume_id,
-        project_id=volume.project_id,
-        queue=args["queue"],
-        args=args,
-        keys={volume_key(volume_id): True},
-    )
+    submit_holding(tx, FLOW, caller, volume, args, id=operation, queue=args["queue"])
     return operation
 
 

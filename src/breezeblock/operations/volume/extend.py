@@ -27,7 +27,7 @@ from breezeblock.model.volume import Volume
 from breezeblock.operations.failure import tell
 from breezeblock.operations.placement import place, settle
 from breezeblock.operations.ports import Exported, backend, live_port, object_of
-from breezeblock.operations.submit import SCHEDULER, agent_queue, backend_queue, new_id, submit, volume_key
+from breezeblock.operations.submit import SCHEDULER, agent_queue, backend_queue, new_id, submit_holding
 from breezeblock.scheduler.request import PlacementRequest
 from breezeblock.store import attachments, messages, pools, quotas, types, volumes
 from breezeblock.store.quotas import EXTENSION
@@ -87,18 +87,7 @@ def extend(tx: Tx, caller: Caller, volume_id: str, new_size: int, *, attached_al
     agent = next((a for a in volume.attachments if a.agent_host and a.connection_json), None)
     if agent is not None:
         args |= {"attachment_id": agent.id, "host_queue": agent_queue(str(agent.agent_host))}
-    submit(
-        tx,
-        FLOW,
-        caller,
-        id=operation,
-        resource_type="volume",
-        resource_id=volume_id,
-        project_id=volume.project_id,
-        queue=SCHEDULER,
-        args=args,
-        keys={volume_key(volume_id): True},
-    )
+    submit_holding(tx, FLOW, caller, volume, args, id=operation, queue=SCHEDULER)
     return operation
 
 

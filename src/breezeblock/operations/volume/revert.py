@@ -18,7 +18,7 @@ from breezeblock.model.status import SNAPSHOT_MOVES, VOLUME_MOVES
 from breezeblock.model.units import GiB
 from breezeblock.operations.failure import tell
 from breezeblock.operations.ports import backend, object_of
-from breezeblock.operations.submit import backend_queue, new_id, submit, volume_key
+from breezeblock.operations.submit import backend_queue, new_id, submit_holding
 from breezeblock.store import snapshots, volumes
 from breezeblock.store.transaction import Tx
 
@@ -56,18 +56,7 @@ def revert(tx: Tx, caller: Caller, volume_id: str, snapshot_id: str | None) -> s
         "object": volume.object_json,
         "snapshot_object": snapshot.object_json,
     }
-    submit(
-        tx,
-        FLOW,
-        caller,
-        id=operation,
-        resource_type="volume",
-        resource_id=volume_id,
-        project_id=volume.project_id,
-        queue=args["queue"],
-        args=args,
-        keys={volume_key(volume_id): True},
-    )
+    submit_holding(tx, FLOW, caller, volume, args, id=operation, queue=args["queue"])
     return operation
 
 
