@@ -150,6 +150,9 @@ class MemoryConnector:
     def disconnect_volume(self, info: Mapping[str, Any], device: Device | None, **_: Any) -> None:
         self.devices.discard(info["data"]["export"])
 
+    def extend_volume(self, info: Mapping[str, Any]) -> int:
+        return int(info["data"].get("size", 0))
+
     def observe(self, info: Mapping[str, Any]) -> Observation[Device]:
         if info["data"]["export"] not in self.devices:
             return Observation.not_done()

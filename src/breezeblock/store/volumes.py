@@ -232,8 +232,12 @@ def _way_out(volume: Volume) -> str:
 
 
 def by_attachments(tx: Tx, id: str) -> str:
-    rows = tx.rows(select(attachments.c.attach_status).where(attachments.c.volume_id == id))
-    return states.after_detach([row.attach_status for row in rows], "")
+    """What remains attached decides. One that failed counts for nothing, unless its export stands: a host may still have the volume."""
+    rows = tx.rows(
+        select(attachments.c.attach_status, attachments.c.export != "").where(attachments.c.volume_id == id)
+    )
+    found = states.after_detach([row[0] for row in rows], "")
+    return "in-use" if found == "available" and any(row[1] for row in rows) else found
 
 
 def attach_status_of(tx: Tx, id: str) -> str:

@@ -16,7 +16,8 @@ from breezeblock.operations.attachment.delete import delete
 from breezeblock.operations.host.attach import attach
 from breezeblock.operations.host.detach import detach
 from breezeblock.operations.host.reconnect import reconnect
-from breezeblock.store import attachments, history, operations, volumes
+from breezeblock.operations.volume.extend import extend
+from breezeblock.store import attachments, history, operations, pools, volumes
 from breezeblock.store.database import Store
 from tests.api import rows
 from tests.operations.outside import HOST, Outside
@@ -135,6 +136,22 @@ def test_a_volume_that_an_operation_holds_keeps_its_status_when_a_reservation_go
     store.write_sync(lambda tx: delete(tx, admin, reserved))
     seen = rows.seen(store, volume)
     assert (seen.status, seen.operation_id, seen.attach_status) == ("extending", "1" * 36, "attached")
+
+
+def test_a_volume_whose_reconnect_failed_is_not_free_after_it_has_grown(
+    store: Store, outside: Outside, volume: str, admin: Caller
+) -> None:
+    store.write_sync(
+        lambda tx: pools.write_backend(
+            tx, rows.BACKEND, capabilities='{"online_extend":true,"targets":{"memory":{"live_resize":true}}}'
+        )
+    )
+    made, _ = store.write_sync(lambda tx: attach(tx, admin, volume, host=HOST, here=HOST))
+    outside.settle()
+    store.write_sync(lambda tx: attachments.write(tx, made.id, attach_status="error_attaching"))
+    store.write_sync(lambda tx: extend(tx, admin, volume, 2, attached_allowed=True))
+    outside.settle()
+    assert (rows.seen(store, volume).status, rows.seen(store, volume).size) == ("in-use", 2)
 
 
 def test_an_attachment_that_goes_twice_does_not_touch_whose_volume_it_is_by_now(
