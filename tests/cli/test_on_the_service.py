@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 from collections.abc import Iterator
@@ -194,3 +195,24 @@ def test_a_service_that_is_gone_is_said_and_one_that_returns_is_waited_for(
     finally:
         service.start()
     assert service.ask("volume", "show", volume)["volume"]["status"] == "available"
+
+
+@pytest.mark.requires("root", "loop", "fuse", "nbdfuse", "mkfs.ext4")
+def test_a_copy_of_a_mounted_volume_is_mounted_read_only(
+    service: Instance, volume: str, tmp_path: Path
+) -> None:
+    """As the README's tour does: its journal cannot be replayed, since nothing may be written."""
+    service.ask("attach", volume, "--mkfs", "ext4", "--mount", str(tmp_path / "web"))
+    try:
+        (tmp_path / "web" / "file").write_text("content")
+        os.sync()
+        service.ask("snapshot", "create", volume, "--name", f"{volume}-before")
+        service.ask("volume", "create", f"{volume}-copy", "--from-snapshot", f"{volume}-before")
+        try:
+            service.ask("attach", f"{volume}-copy", "--ro", "--mount", str(tmp_path / "copy"))
+            assert (tmp_path / "copy" / "file").read_text() == "content"
+        finally:
+            service.ask("detach", f"{volume}-copy", "--unmount")
+            service.ask("volume", "delete", f"{volume}-copy")
+    finally:
+        service.ask("detach", volume, "--unmount")

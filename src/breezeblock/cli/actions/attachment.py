@@ -185,6 +185,12 @@ def _make_file_system(session: Session, device: str, kind: str) -> None:
 
 
 def _mount(session: Session, device: str, point: Path, *, read_only: bool) -> None:
-    point.mkdir(parents=True, exist_ok=True)
-    programs.run(["mount", *(["-o", "ro"] if read_only else []), device, str(point)], timeout=MOUNT_SECONDS)
+    from breezeblock.host import mounts
+    from breezeblock.model.errors import Error
+
+    try:
+        # A copy that was taken in use has a journal that a read-only device cannot replay; this knows how such a one is shown.
+        mounts.mount(device, point, options="ro" if read_only else "", timeout=MOUNT_SECONDS)
+    except Error as why:
+        raise refused(why.message, code=why.code, needed=why.needed, had=why.had, remedy=why.remedy) from None
     session.note(f"mounted at {point}")
