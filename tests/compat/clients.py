@@ -52,6 +52,7 @@ def environment(credentials: Mapping[str, str]) -> dict[str, str]:
         **{key: value for key, value in os.environ.items() if not key.startswith(("OS_", "CINDER"))},
         "OS_TOKEN": credentials["token"],
         "OS_ENDPOINT": endpoint,
+        "OS_COMPUTE_API_VERSION": "2.1",
         "CINDER_ENDPOINT": endpoint,
         "PYTHONWARNINGS": "ignore",
     }

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from tests.compat.clients import Clients, must_become
 from tests.compat.conftest import must_be_gone, snapshot_status, status
 
@@ -11,6 +13,21 @@ def test_the_program_itself_lists_volumes(clients: Clients, volume: str) -> None
     ran = clients.program("openstack", "volume", "list", "-f", "value", "-c", "ID")
     assert ran.status == 0, ran.err
     assert volume in ran.out.split()
+
+
+def test_an_attached_volume_is_listed_where_there_is_no_nova(clients: Clients, volume: str) -> None:
+    words = ["attachment-create", "--connect", "True", "--host", socket.gethostname(), "--platform", "x86_64"]
+    words += ["--ostype", "linux2", "--ip", "127.0.0.1", "--mountpoint", "/dev/vdb", volume]
+    made = clients.cinder(*words, "11111111-2222-4333-8444-555555555557").record
+    attachment = made.get("ID") or made["id"]
+    clients.cinder("attachment-complete", attachment)
+    try:
+        listed = {item["ID"]: item for item in clients.openstack("volume", "list", "-f", "json").json}
+        assert listed[volume]["Status"] == "in-use"
+        assert len(listed[volume]["Attached to"]) == 1
+    finally:
+        clients.cinder("attachment-delete", attachment)
+    must_become(lambda: status(clients, volume), "available")
 
 
 def test_a_volume_is_created_shown_listed_and_deleted(clients: Clients, name: str) -> None:
