@@ -10,16 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
 
 from breezeblock.api.app import Api, build
 from breezeblock.api.auth import ADMIN_ROLES, LocalTokens
 from breezeblock.api.services import Facts, Services
 from breezeblock.model.identity import Caller
 from breezeblock.model.operation import Operation
-from breezeblock.store import history, setup
+from breezeblock.store import history
 from breezeblock.store.database import Store
-from breezeblock.store.schema import metadata
 from tests.api import rows
 from tests.api.asgi import TOKEN, Client
 
@@ -34,15 +32,7 @@ ROLES = {
 @pytest.fixture(scope="session")
 def _prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with its schema, default rows and one backend; every test gets a copy."""
-    path = tmp_path_factory.mktemp("api") / "prepared.sqlite"
-    engine = create_engine(f"sqlite:///{path}")
-    metadata.create_all(engine)
-    engine.dispose()
-    store = Store(f"sqlite:///{path}", threads=1)
-    store.write_sync(setup.prepare)
-    rows.backend(store)
-    store.close()
-    return path
+    return rows.prepared(tmp_path_factory.mktemp("api") / "prepared.sqlite")
 
 
 @pytest.fixture

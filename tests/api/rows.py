@@ -4,16 +4,31 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import msgspec
+from sqlalchemy import create_engine
 
-from breezeblock.store import attachments, pools, quotas, snapshots, types, volumes
+from breezeblock.store import attachments, pools, quotas, setup, snapshots, types, volumes
 from breezeblock.store.database import Store
+from breezeblock.store.schema import metadata
 
 PROJECT, OTHER_PROJECT = "a" * 32, "b" * 32
 USER = "c" * 32
 BACKEND = "11111111-1111-4111-8111-111111111111"
+
+
+def prepared(path: Path) -> Path:
+    """A database (SQLite) at `path` with its schema, default rows and one backend, for every test to copy."""
+    engine = create_engine(f"sqlite:///{path}")
+    metadata.create_all(engine)
+    engine.dispose()
+    store = Store(f"sqlite:///{path}", threads=1)
+    store.write_sync(setup.prepare)
+    backend(store)
+    store.close()
+    return path
 
 
 def backend(store: Store, *, zone: str = "nova") -> None:

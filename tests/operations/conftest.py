@@ -8,27 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
 
 from breezeblock.model.identity import Caller
-from breezeblock.store import setup
 from breezeblock.store.database import Store
-from breezeblock.store.schema import metadata
 from tests.api import rows
 
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with its schema, default rows and one backend; every test gets a copy."""
-    path = tmp_path_factory.mktemp("operations") / "prepared.sqlite"
-    engine = create_engine(f"sqlite:///{path}")
-    metadata.create_all(engine)
-    engine.dispose()
-    store = Store(f"sqlite:///{path}", threads=1)
-    store.write_sync(setup.prepare)
-    rows.backend(store)
-    store.close()
-    return path
+    return rows.prepared(tmp_path_factory.mktemp("operations") / "prepared.sqlite")
 
 
 @pytest.fixture

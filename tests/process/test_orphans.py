@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, select
+from sqlalchemy import select
 
 from breezeblock.drivers.driver import Kind
 from breezeblock.flow.linear import Outcome
@@ -18,11 +18,10 @@ from breezeblock.operations.host.attach import attach
 from breezeblock.operations.volume.create import CreateVolume, create
 from breezeblock.operations.volume.delete import delete
 from breezeblock.process.orphans import Orphans
-from breezeblock.store import debts, history, operations, services, setup, volumes
+from breezeblock.store import debts, history, operations, services, volumes
 from breezeblock.store.database import Store
 from breezeblock.store.operations import NewOperation
 from breezeblock.store.schema import debts as debts_table
-from breezeblock.store.schema import metadata
 from breezeblock.store.transaction import Tx
 from tests.api import rows
 from tests.operations.outside import HOST, Outside
@@ -33,15 +32,7 @@ BACKEND_QUEUE = f"backend/{rows.BACKEND}"
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("orphans") / "prepared.sqlite"
-    engine = create_engine(f"sqlite:///{path}")
-    metadata.create_all(engine)
-    engine.dispose()
-    store = Store(f"sqlite:///{path}", threads=1)
-    store.write_sync(setup.prepare)
-    rows.backend(store)
-    store.close()
-    return path
+    return rows.prepared(tmp_path_factory.mktemp("orphans") / "prepared.sqlite")
 
 
 @pytest.fixture
