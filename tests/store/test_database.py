@@ -139,7 +139,9 @@ def test_a_server_that_says_nothing_is_not_waited_for_for_long(
 ) -> None:
     for limits in database._TIMEOUTS.values():
         monkeypatch.setitem(limits, "connect_timeout", 2)
-    monkeypatch.setitem(database._TIMEOUTS["mariadb"], "read_timeout", 2)  # PyMySQL reads the greeting under this one
+    monkeypatch.setitem(
+        database._TIMEOUTS["mariadb"], "read_timeout", 2
+    )  # PyMySQL reads the greeting under this one
     with socket.create_server(("127.0.0.1", 0)) as silent:
         store = Store(f"{scheme}://u:p@127.0.0.1:{silent.getsockname()[1]}/d", threads=1)
         began = time.monotonic()
