@@ -60,6 +60,10 @@ class Status:
         warnings += [
             f"pool {p.host}: {p.report.get('reason')}" for p in found if not p.report.get("usable", True)
         ]
+        warnings += [
+            f"the connection of volume {id} is broken: 'breezeblock explain {id}' says why; detach it, then attach it again"
+            for id in _broken(tx)
+        ]
         if owed:
             warnings.append(f"{owed} undo steps are owed to backends (see findings)")
         return {
@@ -90,6 +94,12 @@ class Status:
             ),
             "warnings": warnings,
         }
+
+
+def _broken(tx: Tx, most: int = 10) -> list[str]:
+    """Volumes whose device was lost and could not be brought back, or whose export could not be ended."""
+    failed = attachments.c.attach_status.in_(("error_attaching", "error_detaching"))
+    return [row.volume_id for row in tx.rows(select(attachments.c.volume_id).where(failed).limit(most))]
 
 
 def memory_bytes() -> int:

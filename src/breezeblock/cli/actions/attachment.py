@@ -41,6 +41,9 @@ def attach(session: Session, *, volume: str, read_only: bool, mkfs: str | None, 
                 f"{why.remedy} The volume is attached: 'breezeblock detach {ident}' undoes that.".strip()
             )
             raise
+        except KeyboardInterrupt:
+            session.note(f"The volume stays attached: 'breezeblock detach {ident}' undoes that.")
+            raise
     if found.get("uri") and not found.get("device"):
         session.note(f"no block device, a URI for programs that speak NBD; a device needs {_WANTED}")
     document = {"attachment": found, "operation": operated, "mounted_at": str(mount) if mount else None}
