@@ -5,20 +5,24 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from breezeblock.config.sections import Backend as Settings
 from breezeblock.drivers.driver import Capabilities, PoolReport
 from breezeblock.model.errors import Unreachable
 from breezeblock.process import backends as running
+from breezeblock.process import periodic as periodic_module
 from breezeblock.process.backends import RunningBackend
 from breezeblock.process.periodic import Periodic
 from breezeblock.store import history, pools
 from breezeblock.store.database import Store
+from breezeblock.store.schema import processes
 
 DEADLINE = 10.0
 
@@ -71,10 +75,10 @@ def backend(name: str, number: int) -> tuple[RunningBackend, Folder]:
     return RunningBackend(f"{number}" * 36, settings, "host1", folder, {}), folder
 
 
-def periodic(store: Store, *backends: RunningBackend) -> Periodic:
+def periodic(store: Store, *backends: RunningBackend, look: Callable[[], None] = lambda: None) -> Periodic:
     return Periodic(
         store, backends, process_id="p" * 36, host="host1", roles=["volume"], zone="nova", queues=list,
-        look_at_attachments=lambda: None, orphans=None, started_at="2026-11-21T07:43:43.000000",
+        look_at_attachments=look, orphans=None, started_at="2026-11-21T07:43:43.000000",
     )  # fmt: skip
 
 
@@ -121,3 +125,35 @@ def test_a_process_without_the_scheduler_tidies_its_own_backends(store: Store) -
     periodic(store, one)._tidy()
     found = store.read_sync(lambda tx: history.page(tx, project_id=None))
     assert [(op.kind, op.resource_id) for op in found] == [("backend.tidy", one.id)]
+
+
+def test_a_backend_that_answers_slowly_does_not_make_the_process_look_dead(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(periodic_module, "BEAT_SECONDS", 0.02)
+    one, _ = backend("one", 1)
+    assert running.start(one, store)
+    looking, may_end = threading.Event(), threading.Event()
+
+    def look() -> None:
+        looking.set()
+        assert may_end.wait(DEADLINE)
+
+    round_ = periodic(store, one, look=look)
+    round_.start()
+    try:
+        assert looking.wait(DEADLINE)
+        first = beaten(store)
+        deadline = time.monotonic() + DEADLINE
+        while beaten(store) <= first:
+            assert time.monotonic() < deadline, "no beat while it looks"
+            time.sleep(0.01)
+    finally:
+        may_end.set()
+        round_.stop()
+
+
+def beaten(store: Store) -> int:
+    """When the process last said that it is alive."""
+    row = store.read_sync(lambda tx: tx.row(select(processes.c.seen_us)))
+    return 0 if row is None else int(row[0])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What comes round: service rows are refreshed, pools sampled, backends that are down tried again, old history purged, attachments of this
-host looked at. One thread; every step may fail alone and is tried again at its next turn."""
+host looked at. Every step may fail alone and is tried again at its next turn. Saying that this process is alive has a thread of its own: a
+backend or a device that answers slowly must not make it look dead."""
 
 from __future__ import annotations
 
@@ -56,10 +57,14 @@ class Periodic:
         )
         self._look, self._orphans = look_at_attachments, orphans
         self._stop, self._nudged = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="periodic", daemon=True)
+        self._threads = [
+            threading.Thread(target=body, name=name, daemon=True)
+            for name, body in (("periodic", self._run), ("alive", self._beats))
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def nudge(self) -> None:
         self._nudged.set()
@@ -67,7 +72,8 @@ class Periodic:
     def stop(self) -> None:
         self._stop.set()
         self._nudged.set()
-        self._thread.join(timeout=10)
+        for thread in self._threads:
+            thread.join(timeout=10)
 
     def beat(self) -> None:
         """This process and its services are alive."""
@@ -99,9 +105,13 @@ class Periodic:
 
         self._store.write_sync(write)
 
+    def _beats(self) -> None:
+        while not self._stop.is_set():
+            self._try("beat", self.beat)
+            self._stop.wait(BEAT_SECONDS)
+
     def _run(self) -> None:
         due: dict[str, float] = {
-            "beat": 0.0,
             "report": 0.0,
             "retry": RETRY_SECONDS,
             "purge": PURGE_SECONDS,
@@ -111,7 +121,6 @@ class Periodic:
         }
         began = time.monotonic()
         steps: dict[str, tuple[float, Callable[[], None]]] = {
-            "beat": (BEAT_SECONDS, self.beat),
             "report": (REPORT_SECONDS, self._report),
             "retry": (RETRY_SECONDS, self._retry),
             "purge": (PURGE_SECONDS, self._purge),
