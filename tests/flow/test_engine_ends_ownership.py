@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -122,3 +123,37 @@ def test_a_cancel_stops_an_effect_before_the_pivot_and_not_the_pivot(
     assert ended.wait(DEADLINE)
     assert seen == ["copy stopped", "turn done"]
     assert claims.given_back == []
+
+
+class GivenUpAndTakenAgain(OneOperation):
+    """The store hands the operation out again while the thread that has just given it up has not ended."""
+
+    def __init__(self, journals: Sequence[MemoryJournal]) -> None:
+        super().__init__(journals[0])
+        self._left = [(Row(fence=9), journals[1]), (Row(fence=8), journals[0])]
+
+
+def test_one_that_is_claimed_again_before_its_first_run_has_ended_counts_as_running() -> None:
+    second_runs, second_ends = threading.Event(), threading.Event()
+
+    def do(work: Work, intent: Any) -> Any:
+        if work.fence == 8:
+            assert second_runs.wait(DEADLINE)
+            raise Fenced
+        second_runs.set()
+        assert second_ends.wait(DEADLINE)
+
+    def fail(reason: str) -> None:
+        raise AssertionError(reason)
+
+    claims = GivenUpAndTakenAgain([MemoryJournal(), MemoryJournal()])
+    bell = InProcessBell()
+    engine = Engine(claims, registry([Flow("thing.make", (Effect("make", do),))]), bell, None, give_up=fail)
+    engine.start()
+    try:
+        assert claims.back.wait(DEADLINE)  # the first has lost it
+        time.sleep(0.1)  # and its future has ended too
+        assert engine.stop(0.1) == ["operation-1"]
+    finally:
+        second_ends.set()
+        assert engine.stop(DEADLINE) == []

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, Protocol
 
 from breezeblock.flow.heartbeat import Heartbeat
@@ -98,7 +99,8 @@ class Engine:
             for lane, n in zip(LANES, workers, strict=True)
         ]
         self._workers = workers
-        self._running: list[set[str]] = [set(), set()]
+        #: (id, fence): one that is given up and claimed again is another run, which may begin before the first is seen to have ended.
+        self._running: list[set[tuple[str, int]]] = [set(), set()]
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._claimer = threading.Thread(target=self._claim_loop, name="engine-claims", daemon=True)
@@ -122,7 +124,7 @@ class Engine:
         while self._busy() and time.monotonic() < deadline:
             time.sleep(0.02)
         with self._lock:
-            left = sorted(set().union(*self._running))
+            left = sorted({id for id, _ in set().union(*self._running)})
         for pool in self._pools:
             pool.shutdown(wait=not left, cancel_futures=True)
         if not left:
@@ -157,19 +159,20 @@ class Engine:
         began = time.monotonic()
         claimed = self._claims.claim(lane, free)
         for operation, journal in claimed:
+            run = (operation.id, operation.fence)
             with self._lock:
-                self._running[lane].add(operation.id)
+                self._running[lane].add(run)
             self._heartbeat.holding(began)
             future = self._pools[lane].submit(self._drive, operation, journal)
-            future.add_done_callback(lambda done, lane=lane, id=operation.id: self._done(lane, id, done))  # type: ignore[misc]
+            future.add_done_callback(partial(self._done, lane, run))
         return len(claimed)
 
-    def _done(self, lane: int, id: str, future: Future[Any]) -> None:
+    def _done(self, lane: int, run: tuple[str, int], future: Future[Any]) -> None:
         with self._lock:
-            self._running[lane].discard(id)
+            self._running[lane].discard(run)
         self._bell.ring()
         if not future.cancelled() and future.exception() is not None:
-            log.error("operation %s broke", id, exc_info=future.exception())
+            log.error("operation %s broke", run[0], exc_info=future.exception())
 
     # -- driving ---------------------------------------------------------------------------------------------------
 
