@@ -51,7 +51,7 @@ class TestDefaults:
         assert backend.folder == config.data.folder / "volumes"
         assert backend.max_over_subscription_ratio == 1.0
         assert backend.keep_free_bytes is None
-        assert set(config.roles.start) == {"api", "scheduler", "volume", "backup", "agent"}
+        assert set(config.roles.start) == {"api", "scheduler", "volume", "agent"}
 
     def test_the_quota_is_the_contracts(self) -> None:
         quota = msgspec.to_builtins(load(None, HOME).quota)
