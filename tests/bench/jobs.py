@@ -22,6 +22,8 @@ from tests.bench.service import Measured, Service
 from tests.bench.table import Row, median
 
 CLIENTS, BUSY = (1, 8, 32), 8
+#: Seconds between two looks whether a burst has ended: rare, because a look costs as much as what it waits for.
+POLL = 0.1
 VOLUME = {"volume": {"name": "measured", "size": 1, "metadata": {"purpose": "measured"}}}
 
 
@@ -239,7 +241,7 @@ def _until(enough: Callable[[], bool], seconds: float = 120.0) -> None:
     while not enough():
         if time.monotonic() > deadline:
             raise TimeoutError(f"not there within {seconds:g} s")
-        time.sleep(0.02)
+        time.sleep(POLL)
 
 
 # -- many rows -----------------------------------------------------------------------------------------------------------------

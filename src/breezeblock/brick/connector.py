@@ -51,7 +51,8 @@ class Connector(Protocol):
         force: bool = False,
         ignore_errors: bool = False,
     ) -> None:
-        """Flush, remove, and check that it is gone. Absent is success. Raises Busy while it is open (mounted)."""
+        """Flush, remove, and check that it is gone. Absent is success. Raises Busy while it is open (mounted): `ignore_errors`
+        forgives every error but this one, because its holder goes on writing; `force` cuts the holder off where it can."""
         ...
 
     def extend_volume(self, info: Mapping[str, Any]) -> int:

@@ -105,8 +105,8 @@ class NbdConnector:
     ) -> None:
         try:
             self._disconnect(_data(info)["export"], force)
-        except errors.Error:
-            if not ignore_errors:
+        except errors.Error as failed:
+            if not ignore_errors or (isinstance(failed, errors.Busy) and not force):
                 raise
 
     def extend_volume(self, info: Mapping[str, Any]) -> int:
