@@ -21,6 +21,7 @@ from tests.lab.data_path import MIB, Ground, run
 
 __all__ = [
     "test_a_cut_off_device_is_not_valid",
+    "test_a_device_that_is_open_is_never_called_gone",
     "test_a_mounted_device_is_busy_and_says_where",
     "test_a_read_only_connection_takes_no_write",
     "test_a_successor_observes_and_disconnects",
@@ -31,7 +32,6 @@ __all__ = [
     "test_connecting_gives_a_device_of_the_volumes_size",
     "test_connecting_twice_gives_the_same_device",
     "test_disconnecting_is_final_and_repeatable",
-    "test_a_device_that_is_open_is_never_called_gone",
     "test_the_device_is_gone_when_the_disconnect_returns",
 ]
 
