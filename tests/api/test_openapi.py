@@ -39,6 +39,7 @@ def test_every_route_is_in_the_document_with_its_status(document: dict[str, Any]
                 assert str(about["status"]) in operation["responses"], (path, method)
 
 
+@pytest.mark.slow
 def test_the_document_is_valid(document: dict[str, Any]) -> None:
     verify(document)
 

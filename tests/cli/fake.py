@@ -5,6 +5,7 @@ everything that can be shown on the real service is shown there."""
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -80,7 +81,14 @@ def serving() -> Iterator[Fake]:
 
         do_GET = do_POST = do_PUT = do_DELETE = _do
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            if not isinstance(
+                sys.exception(), ConnectionError
+            ):  # some commands are killed in the middle: no news
+                super().handle_error(request, client_address)
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     fake = Fake(server)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

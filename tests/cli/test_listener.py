@@ -73,17 +73,20 @@ def test_the_command_sends_nothing_to_a_stranger_at_the_port(data: Path) -> None
 import socket
 s = socket.create_server(("127.0.0.1", {port}))
 print("up", flush=True)
-s.settimeout(5)
+input()
+s.settimeout(0)
 try:
     s.accept()
     print("came", flush=True)
-except TimeoutError:
+except BlockingIOError:
     print("nobody came", flush=True)
 """],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         cwd="/",
     )  # fmt: skip
+    assert thief.stdin is not None
     assert thief.stdout is not None
     try:
         if thief.stdout.readline() != "up\n":
@@ -100,6 +103,8 @@ except TimeoutError:
         )
         assert ran.returncode == 3
         assert "uid 65534" in ran.stderr
+        thief.stdin.write("look\n")
+        thief.stdin.close()
         assert thief.stdout.readline() == "nobody came\n"
     finally:
         thief.kill()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,10 @@ def raw(path: Path, size: int = MiB) -> Path:
     path.write_bytes(b"\x07" * SLOT)
     os.truncate(path, size)
     return path
+
+
+#: Where a qcow2 header names its encryption: 0 none, 1 AES, 2 LUKS (qemu, docs/interop/qcow2.txt).
+_CRYPT_METHOD = 32
 
 
 def qcow2(path: Path, *options: str) -> Path:
@@ -140,20 +145,21 @@ def test_a_cancelled_copy_leaves_nothing(driver: FileDriver, elsewhere: Path, tm
     [
         ["-b", "/etc/passwd", "-F", "raw", "-u"],
         ["-o", "data_file=data.raw,data_file_raw=on"],
-        [
-            "--object",
-            "secret,id=s,data=12345678",
-            "-o",
-            "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
-        ],
+        None,
     ],
     ids=["backing file", "data file", "encrypted"],
 )
 def test_an_image_that_is_more_than_itself_is_refused_and_stays(
-    driver: FileDriver, outside: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
+    driver: FileDriver, outside: Path, options: list[str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(outside)
-    source = qcow2(outside / "trap.qcow2", *options)
+    source = qcow2(outside / "trap.qcow2", *(options or []))
+    if (
+        options is None
+    ):  # as qemu-img makes it, but for the second it takes to derive a LUKS key: tests/image has a real one
+        with source.open("r+b") as file:
+            file.seek(_CRYPT_METHOD)
+            file.write(struct.pack(">I", 2))
     with pytest.raises(BadFormat, match="not acceptable"):
         take(driver, source)
     assert source.exists()

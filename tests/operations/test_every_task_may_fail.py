@@ -230,8 +230,16 @@ def _told(story: str, task: str, how: str, does: bool, undo_fails: bool) -> str:
     return f"{story}: {task} fails {how}{after}"
 
 
+def _marks(how: str) -> list[pytest.MarkDecorator]:
+    """The inner loop takes the worst of each task: it fails for good, before its work and after it."""
+    return [] if how == "for good" else [pytest.mark.slow]
+
+
 CASES = [
-    pytest.param(story, task.name, how, does, undo_fails, id=_told(story, task.name, how, does, undo_fails))
+    pytest.param(
+        story, task.name, how, does, undo_fails,
+        id=_told(story, task.name, how, does, undo_fails), marks=_marks(how),
+    )
     for story, (kind, _) in STORIES.items()
     for task in FLOWS[kind].tasks
     for how in (ERRORS if isinstance(task, Effect) else ["for good"])

@@ -43,6 +43,7 @@ def test_it_is_ready_soon_and_stays_small(data: Path) -> None:
         assert service.resident() < RESIDENT_BYTES
 
 
+@pytest.mark.slow
 def test_the_token_is_for_its_owner_only_and_stays_over_a_restart(data: Path) -> None:
     with served(data) as first:
         before = first.credentials
@@ -59,6 +60,7 @@ def test_nobody_is_let_in_without_the_token(data: Path) -> None:
         assert service.ask("GET", "/v3/volumes", token="x" * 43)[0] == 401
 
 
+@pytest.mark.slow
 def test_a_second_service_on_the_folder_is_refused_with_the_first_ones_pid(data: Path) -> None:
     with served(data) as service:
         said = refusal("--listen", "127.0.0.1:0", data=data)
@@ -66,12 +68,14 @@ def test_a_second_service_on_the_folder_is_refused_with_the_first_ones_pid(data:
         assert service.ask("GET", "/v3/volumes")[0] == 200
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_said(data: Path, tmp_path: Path) -> None:
     with served(data) as service:
         address = service.credentials["endpoint"].removeprefix("http://")
         assert "cannot listen on" in refusal("--listen", address, data=tmp_path / "other")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o707])
 def test_a_data_folder_that_others_may_write_to_is_refused(data: Path, mode: int) -> None:
     data.mkdir()
@@ -82,6 +86,7 @@ def test_a_data_folder_that_others_may_write_to_is_refused(data: Path, mode: int
     assert list(data.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder away")
 def test_a_data_folder_of_somebody_else_is_refused_unless_he_asked_for_it_with_sudo(data: Path) -> None:
     data.mkdir()
@@ -92,6 +97,7 @@ def test_a_data_folder_of_somebody_else_is_refused_unless_he_asked_for_it_with_s
         assert service.ask("GET", "/v3/volumes")[0] == 200
 
 
+@pytest.mark.slow
 def test_nothing_in_a_readable_data_folder_is_for_others(data: Path) -> None:
     data.mkdir(mode=0o755)
     with served(data) as service:
@@ -103,6 +109,7 @@ def test_nothing_in_a_readable_data_folder_is_for_others(data: Path) -> None:
     assert open_to_others == []
 
 
+@pytest.mark.slow
 def test_an_address_that_others_reach_is_refused_with_a_reason(data: Path) -> None:
     said = refusal("--listen", "0.0.0.0:0", data=data)
     assert "token would travel in the clear" in said
@@ -118,6 +125,7 @@ def test_told_to_stop_it_ends_in_order(data: Path, sent: signal.Signals) -> None
     assert "stopping" in service.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_volume_lives_through_kill_and_restart(data: Path) -> None:
     service = Served(data)
     status, made = service.ask("POST", "/v3/volumes", {"volume": {"size": 1, "name": "kept"}})
@@ -130,6 +138,7 @@ def test_a_volume_lives_through_kill_and_restart(data: Path) -> None:
         assert again.ask("DELETE", path)[0] == 202
 
 
+@pytest.mark.slow
 def test_a_backend_that_cannot_start_is_told_and_leaves_the_api_working(data: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where a folder should be")
@@ -148,6 +157,7 @@ def test_a_backend_that_cannot_start_is_told_and_leaves_the_api_working(data: Pa
         assert "@good#" in placed["os-vol-host-attr:host"]
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_not_mounted_is_never_taken_for_a_new_one(data: Path, tmp_path: Path) -> None:
     disk, away = tmp_path / "disk", tmp_path / "away"
     disk.mkdir()
@@ -174,6 +184,7 @@ def test_a_disk_that_is_not_mounted_is_never_taken_for_a_new_one(data: Path, tmp
         assert list((disk / "volumes" / "layers").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_work_that_was_accepted_before_a_stop_is_finished_after_the_next_start(data: Path) -> None:
     service = Served(data)
     ids = [service.ask("POST", "/v3/volumes", {"volume": {"size": 1}})[1]["volume"]["id"] for _ in range(8)]
