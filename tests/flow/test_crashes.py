@@ -162,7 +162,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     store.close()
 
 
-@pytest.fixture(params=["in memory", "in SQLite"])
+@pytest.fixture(params=["in memory", pytest.param("in SQLite", marks=pytest.mark.slow)])
 def world(request: pytest.FixtureRequest) -> World:
     return InMemory() if request.param == "in memory" else InStore(request.getfixturevalue("store"))
 

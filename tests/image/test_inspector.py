@@ -68,7 +68,7 @@ def test_a_qcow2_image_that_stands_alone_is_taken(tmp_path: Path, options: list[
         (["-o", "cluster_size=512", "-b", "x" * 200, "-F", "raw", "-u"], "backing file"),
         (["-o", "data_file=other.raw"], "another file"),
         (["-o", "data_file=other.raw,data_file_raw=on"], "another file"),
-        (
+        pytest.param(
             [
                 "--object",
                 "secret,id=s,data=1234",
@@ -76,6 +76,7 @@ def test_a_qcow2_image_that_stands_alone_is_taken(tmp_path: Path, options: list[
                 "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
             ],
             "encrypted",
+            marks=pytest.mark.slow,
         ),
     ],
 )
