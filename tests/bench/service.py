@@ -163,7 +163,9 @@ class Service:
         own = clock.cpu_seconds(self.pid) + clock.children_seconds(self.pid)
         if self._database is None:
             return own
-        return own + sum(clock.by_process(clock.family(self._database)).values())
+        served = sum(clock.by_process(clock.family(self._database)).values())
+        # a server process that has ended since the last look is in what its parent has waited for
+        return own + served + clock.children_seconds(self._database)
 
     def resident_mib(self) -> float:
         return clock.resident_mib(self.pid)

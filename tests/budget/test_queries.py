@@ -42,8 +42,8 @@ READS: dict[str, int] = {
 }
 
 WRITES: dict[str, tuple[str, str, Any, int]] = {
-    # type; limits; usage; 4 charges; 4 usages; volume; operation; the volume as it is answered
-    "create": ("POST", "/v3/volumes", VOLUME, 14),
+    # type; limits; usage; charges; usages; volume; operation
+    "create": ("POST", "/v3/volumes", VOLUME, 7),
     # volume; its snapshots; the move; pins; backend; operation and its number; key, conflict, grant, unblock
     "delete": ("DELETE", f"/v3/volumes/{PLAIN}", None, 11),
     "rename": ("PUT", f"/v3/volumes/{PLAIN}", {"volume": {"name": "other"}}, 3),

@@ -128,15 +128,20 @@ def test_a_pool_that_is_not_reported_any_more_goes_and_others_backends_stay(plac
     ]
 
 
-def test_a_pool_counts_what_the_database_has_there(placed: Store) -> None:
+def test_a_pool_counts_what_the_database_had_there_at_its_report_and_what_was_promised_since(
+    placed: Store,
+) -> None:
     def write(tx: Tx) -> None:
         volume(tx, backend_id="b", pool="pool", size=3)
         volume(tx, backend_id="b", pool="pool", size=4)
+        volume(tx, backend_id="b", pool="pool", size=5, status="creating")
         volume(tx, backend_id=None)
+        report(tx, pool=10 * GIB)
+        pools.reserve(tx, "op:1", "b#pool", 5 * GIB)
 
     placed.write_sync(write)
     (row,) = placed.read_sync(pools.page)
-    assert (row.volumes, row.allocated_gib) == (2, 7)
+    assert (row.volumes, row.allocated_gib) == (3, 12)
 
 
 def test_what_an_operator_set_survives_a_restart_of_the_backend(placed: Store) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
+    Update,
     and_,
     bindparam,
     case,
@@ -29,7 +30,6 @@ from breezeblock.store import keys as key_rows
 from breezeblock.store.clock import NOW_US
 from breezeblock.store.prepared import Prepared, inserting, numbered
 from breezeblock.store.schema import counters, journal, operations
-from breezeblock.store.sql import locking
 from breezeblock.store.transaction import Tx
 
 INTERACTIVE, BULK = 0, 1
@@ -150,38 +150,55 @@ class _Free(msgspec.Struct, frozen=True, gc=False):
 @functools.cache
 def _free(queues: int) -> Prepared:
     """Rows of so many queues that nobody works on, oldest first; those that others have locked are passed over."""
-    return locking(
-        _of_queues(queues, *[operations.c[name] for name in _Free.__struct_fields__])
-        .where(operations.c.lane == bindparam("lane"))
-        .order_by(operations.c.seq)
-        .limit(bindparam("most", type_=Integer)),
-        skip=True,
-    )
+
+    def made(dialect: str) -> Select[Any]:
+        now = _now(dialect)
+        free = (
+            select(*[operations.c[name] for name in _Free.__struct_fields__])
+            .where(
+                operations.c.queue.in_([bindparam(f"queue{n}") for n in range(queues)]),
+                operations.c.lane == bindparam("lane"),
+                operations.c.blocked.is_(False),
+                operations.c.not_before_us <= now,
+                operations.c.lease_until_us <= now,
+            )
+            .order_by(operations.c.seq)
+            .limit(bindparam("most", type_=Integer))
+        )
+        return free if dialect == "sqlite" else free.with_for_update(skip_locked=True)
+
+    return Prepared(made)
 
 
-def _of_queues(number: int, *columns: Any) -> Select[Any]:
-    now = bindparam("now", type_=BigInteger)
-    return select(*columns).where(
-        operations.c.queue.in_([bindparam(f"queue{n}") for n in range(number)]),
-        operations.c.blocked.is_(False),
-        operations.c.not_before_us <= now,
-        operations.c.lease_until_us <= now,
-    )
+@functools.cache
+def _take(number: int) -> Prepared:
+    """So many rows become one owner's."""
+
+    def made(dialect: str) -> Update:
+        return (
+            update(operations)
+            .where(operations.c.seq.in_([bindparam(f"row{n}") for n in range(number)]))
+            .values(
+                lease_owner=bindparam("me"),
+                lease_until_us=_now(dialect) + bindparam("lease", type_=BigInteger),
+                fence=bindparam("token"),
+                started_at=func.coalesce(operations.c.started_at, bindparam("at")),
+            )
+        )
+
+    return Prepared(made)
 
 
-_TAKE = Prepared(
-    update(operations)
-    .where(operations.c.seq == bindparam("row"))
-    .values(
-        lease_owner=bindparam("me"),
-        lease_until_us=bindparam("until"),
-        fence=bindparam("token"),
-        started_at=func.coalesce(operations.c.started_at, bindparam("at")),
-    )
-)
+def _now(dialect: str) -> ColumnElement[int]:
+    return literal_column(NOW_US[dialect], BigInteger)
+
+
 _FENCE = counters.c.name == "fence"
 _RAISE_TOKEN = Prepared(update(counters).where(_FENCE).values(value=counters.c.value + 1))
 _TOKEN = Prepared(select(counters.c.value).where(_FENCE))
+_NEXT_TOKEN = Prepared(
+    update(counters).where(_FENCE).values(value=counters.c.value + 1).returning(counters.c.value)
+)
 
 
 class Look(NamedTuple):
@@ -208,7 +225,7 @@ def _look(queues: int) -> Prepared:
     """By lane: how many are due, when the first of the others is, and what time it is."""
 
     def made(dialect: str) -> Select[Any]:
-        now: ColumnElement[int] = literal_column(NOW_US[dialect], BigInteger)
+        now = _now(dialect)
         due = case(
             (operations.c.not_before_us > operations.c.lease_until_us, operations.c.not_before_us),
             else_=operations.c.lease_until_us,
@@ -234,19 +251,13 @@ def claim(tx: Tx, owner: str, queues: Sequence[str], lane: int, limit: int, leas
     """Up to `limit` operations of one lane, oldest first."""
     if not queues:
         return []
-    now = tx.now_us()
-    asked = {"lane": lane, "most": limit, "now": now, **numbered("queue", queues)}
+    asked = {"lane": lane, "most": limit, **numbered("queue", queues)}
     found = [_Free(*row) for row in tx.rows(_free(len(queues)), asked)]
     if not found:
         return []
     token = next_token(tx)
-    tx.run_many(
-        _TAKE,
-        [
-            {"row": row.seq, "me": owner, "until": now + lease_us, "token": token, "at": tx.now}
-            for row in found
-        ],
-    )
+    mine = numbered("row", [row.seq for row in found])
+    tx.run(_take(len(found)), {"me": owner, "lease": lease_us, "token": token, "at": tx.now, **mine})
     seen = [row.id for row in found if row.started_at is not None]
     entries: dict[str, list[Entry]] = {}
     if seen:
@@ -284,8 +295,10 @@ def claim(tx: Tx, owner: str, queues: Sequence[str], lane: int, limit: int, leas
 def next_token(tx: Tx) -> int:
     """The next fence token. One sequence for all resources: a later owner of anything has a higher token than an earlier
     one. The operations of one claim share a token: they are one owner's, and keys keep two of them off one object."""
-    tx.run(_RAISE_TOKEN)
-    row = tx.row(_TOKEN)
+    row = tx.row(_NEXT_TOKEN) if tx.dialect not in ("mysql", "mariadb") else None
+    if row is None:  # UPDATE has no RETURNING there; the first statement locks the row
+        tx.run(_RAISE_TOKEN)
+        row = tx.row(_TOKEN)
     assert row is not None, "the database was not initialised"
     return int(row[0])
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import bindparam, delete, func, select, update
 
+from breezeblock.model.units import GiB
 from breezeblock.store.prepared import Prepared
 from breezeblock.store.schema import backends, decisions, pools, reservations, snapshots, volumes
 from breezeblock.store.sql import locking, renamed, upsert
@@ -39,7 +40,8 @@ class BackendRow(msgspec.Struct, frozen=True):
 
 
 class PoolRow(msgspec.Struct, frozen=True):
-    """A pool with its newest report (JSON of drivers' PoolReport), what is reserved in it and what the database has there."""
+    """A pool with its newest report (JSON of drivers' PoolReport) and what is reserved in it. `volumes` and `allocated_gib` are what the
+    database had there at that report and what was promised since; a delete is seen at the next one."""
 
     id: str
     name: str
@@ -60,12 +62,14 @@ _BACKENDS = Prepared(select(backends).order_by(backends.c.host, backends.c.name)
 _POOLS = select(pools).order_by(pools.c.id)
 _POOLS_READ, _POOLS_LOCKED = Prepared(_POOLS), locking(_POOLS)
 _RESERVED = Prepared(
-    select(reservations.c.pool_id, func.sum(reservations.c.bytes)).group_by(reservations.c.pool_id)
+    select(reservations.c.pool_id, func.sum(reservations.c.bytes), func.count()).group_by(
+        reservations.c.pool_id
+    )
 )
 _PLACED = Prepared(
-    select(volumes.c.backend_id, volumes.c.pool, func.count(), func.sum(volumes.c.size))
-    .where(volumes.c.backend_id.is_not(None))
-    .group_by(volumes.c.backend_id, volumes.c.pool)
+    select(volumes.c.pool, func.count(), func.sum(volumes.c.size))
+    .where(volumes.c.backend_id == bindparam("backend"), volumes.c.status != "creating")
+    .group_by(volumes.c.pool)
 )
 _RESERVATION = reservations.c.id == bindparam("wanted")
 _TAKE_BACK = Prepared(delete(reservations).where(_RESERVATION))
@@ -111,6 +115,9 @@ def report(tx: Tx, backend_id: str, reports: Sequence[tuple[str, Mapping[str, An
         r.name: r.sampled_us
         for r in tx.rows(select(pools.c.name, pools.c.sampled_us).where(pools.c.backend_id == backend_id))
     }
+    there = {
+        pool: (int(number), int(size)) for pool, number, size in tx.rows(_PLACED, {"backend": backend_id})
+    }
     for name, body, sampled_us in reports:
         if known.get(name, -1) > sampled_us:
             continue
@@ -121,6 +128,8 @@ def report(tx: Tx, backend_id: str, reports: Sequence[tuple[str, Mapping[str, An
             "name": name,
             "report": msgspec.json.encode(body).decode(),
             "sampled_us": sampled_us,
+            "volumes": there.get(name, (0, 0))[0],
+            "allocated_gib": there.get(name, (0, 0))[1],
             "updated_at": tx.now,
         }
         upsert(tx, pools, ("id",), [row])
@@ -136,29 +145,27 @@ def report(tx: Tx, backend_id: str, reports: Sequence[tuple[str, Mapping[str, An
         tx.execute(delete(pools).where(pools.c.backend_id == backend_id, pools.c.name.in_(gone)))
 
 
-def page(tx: Tx, *, lock: bool = False, counted: bool = True) -> list[PoolRow]:
-    """Every pool. `lock`: nobody else places until this transaction ends."""
+def page(tx: Tx, *, lock: bool = False) -> list[PoolRow]:
+    """Every pool; costs nothing that grows with the number of volumes. `lock`: nobody else places until this transaction ends."""
     rows = tx.rows(_POOLS_LOCKED if lock else _POOLS_READ)
     by_id = {b.id: b for b in all_backends(tx)}
-    reserved = {pool_id: int(promised) for pool_id, promised in tx.rows(_RESERVED)}
-    there: dict[tuple[str, str], tuple[int, int]] = {}
-    if counted:
-        there = {
-            (backend_id, pool): (int(number), int(size))
-            for backend_id, pool, number, size in tx.rows(_PLACED)
-        }
-    return [
-        PoolRow(
-            id,
-            name,
-            by_id[backend_id],
-            msgspec.json.decode(report),
-            reserved.get(id, 0),
-            *there.get((backend_id, name), (0, 0)),
-            updated_at,
+    reserved = {pool_id: (int(promised), int(times)) for pool_id, promised, times in tx.rows(_RESERVED)}
+    found = []
+    for id, backend_id, name, report, _, number, allocated_gib, updated_at in rows:
+        promised, times = reserved.get(id, (0, 0))
+        found.append(
+            PoolRow(
+                id=id,
+                name=name,
+                backend=by_id[backend_id],
+                report=msgspec.json.decode(report),
+                reserved_bytes=promised,
+                volumes=int(number) + times,
+                allocated_gib=int(allocated_gib) + -(-promised // GiB),
+                updated_at=updated_at,
+            )
         )
-        for id, backend_id, name, report, _, updated_at in rows
-    ]
+    return found
 
 
 def reserve(tx: Tx, id: str, pool_id: str, size: int) -> None:

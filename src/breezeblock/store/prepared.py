@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, Dialect, Executable, Table, insert
+from sqlalchemy import Boolean, Dialect, Executable, Table, bindparam, insert
 from sqlalchemy.sql.compiler import SQLCompiler
 
 #: A statement, or how to make it where dialects differ (upserts): dialect's name -> statement.
@@ -75,6 +75,15 @@ def inserting(table: Table, *, without: Iterable[str] = ()) -> Prepared:
     """INSERT of one row with every column; `without`: those that the database gives."""
     left_out = set(without)
     return Prepared(insert(table).inline(), columns=[c.name for c in table.columns if c.name not in left_out])
+
+
+def row_values(columns: Iterable[str], number: int) -> list[dict[str, Any]]:
+    """What `insert(...).values()` takes for so many rows in one statement; `spread` gives the parameters."""
+    return [{column: bindparam(f"{column}_{n}") for column in columns} for n in range(number)]
+
+
+def spread(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {f"{column}_{n}": value for n, row in enumerate(rows) for column, value in row.items()}
 
 
 def numbered(name: str, values: Sequence[Any]) -> dict[str, Any]:

@@ -7,10 +7,22 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import and_, bindparam, delete, func, literal, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from breezeblock.model.errors import OverQuota
-from breezeblock.store.prepared import Prepared, inserting, numbered
+from breezeblock.store.prepared import Prepared, numbered, row_values, spread
 from breezeblock.store.schema import charges, quota_classes, quotas, usages
 from breezeblock.store.sql import locked, locking, upsert
 from breezeblock.store.transaction import Tx
@@ -103,19 +115,11 @@ def charge(
                 had=f"{limit - current[key]} left of {limit}",
                 key=key,
             )
-    tx.run_many(
-        _CHARGE,
-        [
-            {
-                "resource_id": resource_id,
-                "key": key,
-                "reason": reason,
-                "project_id": project_id,
-                "amount": amount,
-            }
-            for key, amount in amounts.items()
-        ],
-    )
+    made = [
+        {"resource_id": resource_id, "key": key, "reason": reason, "project_id": project_id, "amount": amount}
+        for key, amount in amounts.items()
+    ]
+    tx.run(_charging(len(made)), spread(made))
     _store(tx, project_id, {key: current[key] + amount for key, amount in amounts.items()})
 
 
@@ -187,9 +191,24 @@ def _lock(tx: Tx, project_id: str, keys: Mapping[str, int] | Sequence[str]) -> d
 
 def _store(tx: Tx, project_id: str, amounts: Mapping[str, int]) -> None:
     """Of keys that `_lock` has made."""
-    tx.run_many(
-        _USE, [{"project": project_id, "name": key, "now": amount} for key, amount in sorted(amounts.items())]
-    )
+    if amounts:
+        keys, now = list(amounts), list(amounts.values())
+        tx.run(_using(len(keys)), {"project": project_id, **numbered("key", keys), **numbered("now", now)})
+
+
+@functools.cache
+def _charging(number: int) -> Prepared:
+    return Prepared(insert(charges).values(row_values(charges.columns.keys(), number)))
+
+
+@functools.cache
+def _using(number: int) -> Prepared:
+    """The amounts of so many keys of a project."""
+    keys: list[ColumnElement[str]] = [bindparam(f"key{n}") for n in range(number)]
+    amounts = [bindparam(f"now{n}", type_=BigInteger) for n in range(number)]
+    now = case(dict(zip(keys, amounts, strict=True)), value=usages.c.key)
+    mine = and_(usages.c.project_id == bindparam("project"), usages.c.key.in_(keys))
+    return Prepared(update(usages).where(mine).values(amount=now))
 
 
 @functools.cache
@@ -212,7 +231,6 @@ _LIMITS = Prepared(
         select(literal(1), quotas.c.key, quotas.c.limit).where(quotas.c.project_id == bindparam("project"))
     )
 )
-_CHARGE = inserting(charges)
 _CHARGES = locking(
     select(charges.c.project_id, charges.c.reason, charges.c.key, charges.c.amount).where(
         charges.c.resource_id == bindparam("resource")
@@ -223,11 +241,6 @@ _DISCHARGE_ONE = Prepared(
     delete(charges).where(
         charges.c.resource_id == bindparam("resource"), charges.c.reason == bindparam("why")
     )
-)
-_USE = Prepared(
-    update(usages)
-    .where(usages.c.project_id == bindparam("project"), usages.c.key == bindparam("name"))
-    .values(amount=bindparam("now"))
 )
 
 

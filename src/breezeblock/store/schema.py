@@ -88,6 +88,9 @@ pools = _table(
     Column("name", _name(), nullable=False),
     Column("report", _Json, nullable=False),
     Column("sampled_us", BigInteger, nullable=False),
+    #: what the database had there at the report, volumes being made left out: reservations tell of them.
+    Column("volumes", Integer, nullable=False),
+    Column("allocated_gib", BigInteger, nullable=False),
     Column("updated_at", _time(), nullable=False),
     UniqueConstraint("backend_id", "name"),
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Executable, Select, Table, Text, cast, func, select, update
 
-from breezeblock.store.prepared import Prepared
+from breezeblock.store.prepared import Prepared, row_values, spread
 from breezeblock.store.remembered import NAMES
 from breezeblock.store.schema import counters
 from breezeblock.store.transaction import Tx
@@ -24,17 +24,16 @@ def upsert(
 ) -> None:
     """Insert rows, or replace the other columns (but those in `keep`) of the ones whose keys are there."""
     if rows:
-        statement = _upserting(table, tuple(keys), tuple(rows[0]), tuple(keep))
-        if len(rows) == 1:
-            tx.run(statement, rows[0])
-        else:
-            tx.run_many(statement, rows)
+        statement = _upserting(table, tuple(keys), tuple(rows[0]), tuple(keep), len(rows))
+        tx.run(statement, spread(rows))
 
 
 @functools.cache
 def _upserting(
-    table: Table, keys: tuple[str, ...], columns: tuple[str, ...], keep: tuple[str, ...]
+    table: Table, keys: tuple[str, ...], columns: tuple[str, ...], keep: tuple[str, ...], number: int
 ) -> Prepared:
+    """Of so many rows. There are few numbers: the tasks of a transaction, the keys of a quota."""
+    rows = row_values(columns, number)
     changed = [name for name in columns if name not in keys and name not in keep]
 
     def made(dialect: str) -> Executable:
@@ -42,24 +41,24 @@ def _upserting(
         if dialect in ("mysql", "mariadb"):
             from sqlalchemy.dialects import mysql
 
-            replacing = mysql.insert(table)
+            replacing = mysql.insert(table).values(rows)
             kept = {name: replacing.inserted[name] for name in changed} or {keys[0]: table.c[keys[0]]}
             return replacing.on_duplicate_key_update(kept)
         statement: Any
         if dialect == "postgresql":
             from sqlalchemy.dialects import postgresql
 
-            statement = postgresql.insert(table)
+            statement = postgresql.insert(table).values(rows)
         else:
             from sqlalchemy.dialects import sqlite
 
-            statement = sqlite.insert(table)
+            statement = sqlite.insert(table).values(rows)
         if not changed:
             return statement.on_conflict_do_nothing(index_elements=list(keys))  # type: ignore[no-any-return]
         replaced = {name: statement.excluded[name] for name in changed}
         return statement.on_conflict_do_update(index_elements=list(keys), set_=replaced)  # type: ignore[no-any-return]
 
-    return Prepared(made, columns=columns)
+    return Prepared(made)
 
 
 _RENAMED = Prepared(update(counters).where(counters.c.name == NAMES).values(value=counters.c.value + 1))

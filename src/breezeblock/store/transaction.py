@@ -2,8 +2,8 @@
 """One open transaction: what a store function gets. Collects the bells to ring after commit; must never outlive its function.
 
 A Prepared statement goes straight to the driver and gives tuples; any other one goes through SQLAlchemy and gives its Rows. Both fail
-with SQLAlchemy's errors. On SQLite the transaction itself is the driver's (BEGIN and SAVEPOINT are said here, in writer.py and in
-database.py): SQLAlchemy's account of a transaction costs more than a transaction there."""
+with SQLAlchemy's errors. Savepoints, and on SQLite the transaction itself (writer.py, database.py), are the driver's: SQLAlchemy's account
+of them costs more than they do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOTHING: Mapping[str, Any] = {}
 class Tx:
     """A connection inside a transaction."""
 
-    __slots__ = ("_driver", "_now", "bells", "conn", "dialect", "remembered")
+    __slots__ = ("_driver", "_now", "_parts", "bells", "conn", "dialect", "remembered")
 
     def __init__(self, conn: Connection, remembered: Remembered[Any] | None = None) -> None:
         self.conn = conn
@@ -33,6 +33,7 @@ class Tx:
         self.remembered = remembered
         self.dialect = conn.dialect.name
         self._now: str | None = None
+        self._parts = 0
         self._driver: Any = conn.connection.dbapi_connection
         #: queues with new work, and "operation/<id>" for waiters: rung after commit.
         self.bells: set[str] = set()
@@ -92,17 +93,29 @@ class Tx:
     def part(self) -> Iterator[None]:
         """A savepoint: what raises inside leaves nothing behind, bells included."""
         bells = set(self.bells)
-        point = _SqlitePoint(self._driver) if self.dialect == "sqlite" else self.conn.begin_nested()
+        self._parts += 1
+        name = f"part{self._parts}"  # MariaDB replaces a savepoint of the same name
+        self._say(f"SAVEPOINT {name}")
         try:
             yield
         except BaseException:
             self.bells = bells
-            with contextlib.suppress(
-                DBAPIError, self.conn.dialect.loaded_dbapi.Error
-            ):  # the database has taken everything back by itself: the cause is what counts
-                point.rollback()
+            # the database may have taken everything back by itself: the cause is what counts
+            with contextlib.suppress(DBAPIError):
+                self._say(f"ROLLBACK TO SAVEPOINT {name}")
+                self._say(f"RELEASE SAVEPOINT {name}")
             raise
-        point.commit()
+        else:
+            self._say(f"RELEASE SAVEPOINT {name}")
+        finally:
+            self._parts -= 1
+
+    def _say(self, text: str) -> None:
+        cursor = self._driver.cursor()
+        try:
+            cursor.execute(text)
+        except self.conn.dialect.loaded_dbapi.Error as error:
+            raise self._told(text, error, cursor) from error
 
     def _sent(self, statement: Prepared, params: Mapping[str, Any]) -> tuple[Any, Any]:
         made = statement.on(self.conn.dialect)
@@ -129,20 +142,3 @@ class Tx:
             dialect=dialect,
         )
         return told
-
-
-class _SqlitePoint:
-    """A savepoint as SQLite nests them: the innermost of a name is meant."""
-
-    __slots__ = ("_driver",)
-
-    def __init__(self, driver: Any) -> None:
-        self._driver = driver
-        driver.execute("SAVEPOINT part")
-
-    def commit(self) -> None:
-        self._driver.execute("RELEASE part")
-
-    def rollback(self) -> None:
-        self._driver.execute("ROLLBACK TO part")
-        self._driver.execute("RELEASE part")

@@ -43,6 +43,8 @@ _ROW = volumes.c.id == bindparam("wanted")
 _GET = Prepared(SELECT.where(_ROW))
 _LOCK = locking(select(volumes.c.id).where(_ROW))
 _INSERT = inserting(volumes)
+#: by field of a Volume: the column of the row that it is read from.
+_READ_FROM = [name.removesuffix("_json") for name in Volume.__struct_fields__ if name != "attachments"]
 _REMOVE = Prepared(delete(volumes).where(_ROW))
 
 
@@ -68,47 +70,49 @@ def lock(tx: Tx, id: str, project_id: str | None = None) -> Volume:
     return get(tx, id, project_id)
 
 
-def create(tx: Tx, values: Mapping[str, Any]) -> None:
-    """Insert a row. Columns not given take their resting value."""
-    tx.run(
-        _INSERT,
-        {
-            "name": None,
-            "description": None,
-            "previous_status": None,
-            "attach_status": "detached",
-            "migration_status": None,
-            "availability_zone": None,
-            "volume_type_id": None,
-            "snapshot_id": None,
-            "source_volid": None,
-            "bootable": False,
-            "multiattach": False,
-            "encryption_key_id": None,
-            "replication_status": None,
-            "consistencygroup_id": None,
-            "group_id": None,
-            "provider_id": None,
-            "shared_targets": None,
-            "service_uuid": None,
-            "cluster_name": None,
-            "consumes_quota": True,
-            "backend_id": None,
-            "pool": None,
-            "name_id": None,
-            "metadata": "{}",
-            "admin_metadata": "{}",
-            "image_metadata": "{}",
-            "object": "",
-            "operation_id": None,
-            "status_since": tx.now,
-            "version": 1,
-            "launched_at": None,
-            "created_at": tx.now,
-            "updated_at": None,
-            **values,
-        },
-    )
+def create(tx: Tx, values: Mapping[str, Any], *, volume_type: str | None = None) -> Volume:
+    """Insert a row. Columns not given take their resting value. `volume_type`: the name of its type. Returns what get would read."""
+    row = {
+        "name": None,
+        "description": None,
+        "previous_status": None,
+        "attach_status": "detached",
+        "migration_status": None,
+        "availability_zone": None,
+        "volume_type_id": None,
+        "snapshot_id": None,
+        "source_volid": None,
+        "bootable": False,
+        "multiattach": False,
+        "encryption_key_id": None,
+        "replication_status": None,
+        "consistencygroup_id": None,
+        "group_id": None,
+        "provider_id": None,
+        "shared_targets": None,
+        "service_uuid": None,
+        "cluster_name": None,
+        "consumes_quota": True,
+        "backend_id": None,
+        "pool": None,
+        "name_id": None,
+        "metadata": "{}",
+        "admin_metadata": "{}",
+        "image_metadata": "{}",
+        "object": "",
+        "operation_id": None,
+        "status_since": tx.now,
+        "version": 1,
+        "launched_at": None,
+        "created_at": tx.now,
+        "updated_at": None,
+        **values,
+    }
+    tx.run(_INSERT, row)
+    if row["backend_id"] is not None:  # its host is another table's
+        return get(tx, row["id"])
+    read = {**row, "volume_type": volume_type, "host": None}
+    return Volume(*[read[column] for column in _READ_FROM])
 
 
 def write(tx: Tx, id: str, **values: Any) -> None:

@@ -68,7 +68,7 @@ def create(tx: Tx, caller: Caller, wanted: CreateVolume) -> tuple[Volume, str]:
     id, operation = new_id(), new_id()
     quotas.charge(tx, caller.project_id, id, charges(kind.name, size), size=size)
     zone = wanted.availability_zone or (source.availability_zone if source else None)
-    volumes.create(
+    volume = volumes.create(
         tx,
         {
             "id": id,
@@ -87,6 +87,7 @@ def create(tx: Tx, caller: Caller, wanted: CreateVolume) -> tuple[Volume, str]:
             "operation_id": operation,
             "bootable": source.bootable if source else False,
         },
+        volume_type=kind.name,
     )
     keys: dict[str, bool] = {}
     if snapshot is not None:
@@ -115,7 +116,7 @@ def create(tx: Tx, caller: Caller, wanted: CreateVolume) -> tuple[Volume, str]:
         args=args,
         keys=keys,
     )
-    return volumes.get(tx, id), operation
+    return volume, operation
 
 
 def charges(type_name: str, size: int) -> dict[str, int]:

@@ -333,6 +333,8 @@ CREATE TABLE pools (
     name VARCHAR(255) NOT NULL,
     report TEXT NOT NULL,
     sampled_us BIGINT NOT NULL,
+    volumes INTEGER NOT NULL,
+    allocated_gib BIGINT NOT NULL,
     updated_at VARCHAR(26) NOT NULL,
     CONSTRAINT pk_pools PRIMARY KEY (id),
     CONSTRAINT uq_pools_backend_id_name UNIQUE (backend_id, name),
