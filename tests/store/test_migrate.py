@@ -235,7 +235,7 @@ def test_a_revision_that_orphans_rows_is_taken_back(sqlite_url: str, next_versio
     path.write_text(
         path.read_text()
         + '\n_plain = upgrade\ndef upgrade():\n    _plain()\n    op.execute("INSERT INTO pools VALUES'
-        " ('a', 'nobody', 'n', '', 0, '')\")\n"
+        " ('a', 'nobody', 'n', '', 0, 0, 0, '')\")\n"
     )
     with pytest.raises(Failed, match="without what they refer to"):
         upgrade(sqlite_url, lineage=next_version)

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,19 @@ def _turn(engine: Engine) -> Iterator[Connection]:
         connection.commit()
 
 
+def _to_wal(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait for its lock here, where a second process may just be doing the same."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(url, poolclass=NullPool, isolation_level="READ COMMITTED")
@@ -221,7 +235,8 @@ def _engine(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def opened(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # DDL inside our own BEGIN
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=OFF"):
+        _to_wal(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=OFF"):
             connection.execute("PRAGMA " + pragma)
 
     @event.listens_for(engine, "begin")
