@@ -187,10 +187,8 @@ def burst(place: Place, plan: Plan) -> list[Row]:
     share = plan.burst / 200
     whole = plan.burst == 200
 
-    def row(job: str, unit: str, key: str, theirs: float | None = None, target: float | None = None) -> Row:
-        return Row(
-            job=job, unit=unit, measured=median(took[key]), peer=theirs if whole else None, target=target
-        )
+    def row(job: str, unit: str, key: str, theirs: float | None = None) -> Row:
+        return Row(job=job, unit=unit, measured=median(took[key]), peer=theirs if whole else None)
 
     return [
         row(
@@ -199,9 +197,7 @@ def burst(place: Place, plan: Plan) -> list[Row]:
             "create seconds",
             peer.BURST_SECONDS,
         ),
-        row(
-            "  CPU each, everything included", "ms", "create cpu", peer.BURST_CPU_MS, peer.BURST_CPU_MS / 100
-        ),
+        row("  CPU each, everything included", "ms", "create cpu", peer.BURST_CPU_MS),
         row("  accepted to available, p50", "ms", "p50"),
         row("  accepted to available, p99", "ms", "p99"),
         row(
