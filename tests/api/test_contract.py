@@ -15,15 +15,15 @@ DECLARED = {route.id: route for route in v3.routes()}
 OUTSIDE = {"versions.all", "versions.v3", "healthcheck"}
 #: Nouns whose operations are still to come.
 TO_COME = {
-    "backups", "capabilities", "cgsnapshots", "clusters", "consistencygroups", "default_types", "group_snapshots", "group_specs",
+    "backups", "capabilities", "cgsnapshots", "clusters", "consistencygroups", "group_snapshots", "group_specs",
     "group_types", "groups", "hosts", "manageable_snapshots", "manageable_volumes", "os-snapshot-manage", "os-transfers",
-    "os-volume-manage", "qos", "quota_class_sets", "transfers", "type_access", "type_encryption", "volume_encryption", "workers",
+    "os-volume-manage", "transfers", "workers",
 }  # fmt: skip
 #: Further operations to come, of nouns that are here.
 TO_COME_SINGLY = {
     "services.enable", "services.disable", "services.disable_log_reason", "services.freeze", "services.thaw",
     "services.failover_host", "services.failover", "services.set_log", "services.get_log", "snapshots.action.os-unmanage",
-    "types.action.addProjectAccess", "types.action.removeProjectAccess", "volumes.action.os-extend_volume_completion",
+    "volumes.action.os-extend_volume_completion",
     "volumes.action.os-migrate_volume", "volumes.action.os-migrate_volume_completion", "volumes.action.os-reimage",
     "volumes.action.os-retype", "volumes.action.os-unmanage", "volumes.action.os-volume_upload_image",
 }  # fmt: skip

@@ -96,6 +96,19 @@ def bodies(ids: dict[str, str]) -> dict[str, Any]:
         "types.update": {"volume_type": {"name": "t", "description": "d", "is_public": True}},
         "type_extra_specs.create": {"extra_specs": {"k": "v"}},
         "type_extra_specs.update": {"k": "v"},
+        "types.action.addProjectAccess": {"addProjectAccess": {"project": "p"}},
+        "types.action.removeProjectAccess": {"removeProjectAccess": {"project": "p"}},
+        "type_encryption.create": {
+            "encryption": {"provider": "luks", "control_location": "front-end", "cipher": "aes", "key_size": 256}
+        },
+        "type_encryption.update": {
+            "encryption": {"provider": "luks", "control_location": "front-end", "cipher": "aes", "key_size": "256"}
+        },
+        "default_types.set": {"default_type": {"volume_type": "__DEFAULT__"}},
+        "qos.create": {"qos_specs": {"name": "n", "consumer": "both", "k": "v"}},
+        "qos.update": {"qos_specs": {"consumer": "both", "k": "v"}},
+        "qos.delete_keys": {"keys": ["k"]},
+        "quota_class_sets.update": {"quota_class_set": {"volumes": 10, "gigabytes": "1000"}},
         "quota_sets.update": {"quota_set": {"volumes": 10, "gigabytes": "1000"}},
         "breezeblock.attach": {"volume_id": ids["volume_id"], "mode": "rw", "host": "h"},
         "breezeblock.detach": {"volume_id": ids["volume_id"], "force": False},
@@ -152,10 +165,15 @@ def test_no_value_anywhere_is_a_defect(
 ) -> None:
     route = WITH_BODY[id]
     volume = rows.volume(store, metadata='{"k":"v"}')
+    kind = client.post(
+        "/v3/types", {"volume_type": {"name": "own", "os-volume-type-access:is_public": False}}
+    ).json()["volume_type"]["id"]
+    encryption = {"encryption": {"provider": "luks", "control_location": "front-end"}}
     ids = {
         "volume_id": volume, "snapshot_id": rows.snapshot(store, volume), "attachment_id": rows.attachment(store, volume),
-        "type_id": client.post("/v3/types", {"volume_type": {"name": "own"}}).json()["volume_type"]["id"], "key": "k",
-        "target_project_id": rows.PROJECT,
+        "type_id": kind, "key": "k", "target_project_id": rows.PROJECT, "class": "default",
+        "qos_id": client.post("/v3/qos-specs", {"qos_specs": {"name": "own", "k": "v"}}).json()["qos_specs"]["id"],
+        "encryption_id": client.post(f"/v3/types/{kind}/encryption", encryption).json()["encryption"]["encryption_id"],
     }  # fmt: skip
     path = "/v3" + route.path.format(**{name: ids[name] for name in route.values})
     good = bodies(ids)[id]

@@ -24,7 +24,17 @@ from breezeblock.api.fault import MediaType
 from breezeblock.api.route import Hop, Route
 from breezeblock.api.router import Leaf, Router
 from breezeblock.api.services import Services
-from breezeblock.api.wire import ClientGone, Header, Receive, RequestHead, Scope, Send, read_body, send_answer
+from breezeblock.api.wire import (
+    ClientGone,
+    Header,
+    PlainText,
+    Receive,
+    RequestHead,
+    Scope,
+    Send,
+    read_body,
+    send_answer,
+)
 from breezeblock.model.errors import BadRequest, Forbidden, Malformed, NotFound, Stopping
 
 _encode = msgspec.json.Encoder().encode
@@ -169,8 +179,12 @@ class Api:
         headers = call.headers
         if call.operation_id is not None:
             headers = {**headers, OPERATION_HEADER: call.operation_id.encode()}
-        body = b"" if answer is None else answer if isinstance(answer, bytes) else _encode(answer)
-        return call.accepted or route.status, body, tuple(headers.items()), False
+        text = isinstance(answer, PlainText)
+        if text:
+            body = answer.text.encode()
+        else:
+            body = b"" if answer is None else answer if isinstance(answer, bytes) else _encode(answer)
+        return call.accepted or route.status, body, tuple(headers.items()), text
 
     def _outside(
         self, method: str, segments: list[str], origin: str

@@ -15,8 +15,11 @@ from breezeblock.api.body import Body
 from breezeblock.api.fault import NAMES, OTHER
 from breezeblock.api.route import Query, Route
 from breezeblock.api.versions import BASE
+from breezeblock.api.wire import PlainText
 
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")
+#: Answers without a JSON document.
+_NO_JSON = (None, type(None), PlainText)
 _REF = "#/components/schemas/{name}"
 _VERSION_HEADER = {
     "name": "OpenStack-API-Version",
@@ -74,7 +77,7 @@ class _Schemas:
         for route in routes:
             if route.body is not None:
                 kinds += [route.body.struct, *route.body.beside.values()]
-            if route.returns not in (None, type(None)):
+            if route.returns not in _NO_JSON:
                 kinds.append(route.returns)
         self._kinds = kinds
         found, components = msgspec.json.schema_components(kinds, ref_template=_REF)
@@ -172,10 +175,12 @@ def _responses(alternatives: list[Route], schemas: _Schemas) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for status in sorted({route.status for route in alternatives}):
         kinds = [route.returns for route in alternatives if route.status == status]
-        shown = [schemas.of(kind) for kind in kinds if kind not in (None, type(None))]
+        shown = [schemas.of(kind) for kind in kinds if kind not in _NO_JSON]
         answer: dict[str, Any] = {"description": "Done." if status in (200, 204) else "Accepted."}
         if shown:
             answer["content"] = _json(shown[0] if len(shown) == 1 else {"anyOf": shown})
+        elif PlainText in kinds:
+            answer["content"] = {"text/plain": {"schema": {"type": "string"}}}
         out[str(status)] = answer
     for status in sorted({*_ALWAYS, *(error for route in alternatives for error in route.errors)}):
         out.setdefault(str(status), {"$ref": "#/components/responses/fault"})

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
+import msgspec
+
 from breezeblock.model.errors import TooLarge
 
 Scope = MutableMapping[str, Any]
@@ -18,6 +20,12 @@ Header = tuple[bytes, bytes]
 JSON_TYPES = frozenset({"application/json", "application/vnd.openstack.volume+json"})
 _JSON: Header = (b"content-type", b"application/json")
 _TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
+
+
+class PlainText(msgspec.Struct, frozen=True):
+    """An answer that is bare text, not a JSON document."""
+
+    text: str
 
 
 class ClientGone(Exception):

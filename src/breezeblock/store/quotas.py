@@ -37,6 +37,8 @@ DEFAULTS: Mapping[str, int] = {
     "groups": 10,
     "per_volume_gigabytes": -1,
 }
+#: what is counted once more per volume type, as key_type.
+PER_TYPE = ("volumes", "gigabytes", "snapshots")
 #: the reason of the difference that a running extend holds, until it becomes the volume's own charge or is taken back.
 EXTENSION = "extend"
 #: changes the default of any key for a project (the embedded administrator's project: unlimited).
@@ -149,6 +151,20 @@ def fold(tx: Tx, resource_id: str, reason: str) -> None:
             # a key that the resource was not charged under before (its type has another name by now)
             tx.execute(update(charges).where(held, charges.c.key == row.key).values(reason=""))
     tx.execute(delete(charges).where(held))
+
+
+def rename_type(tx: Tx, before: str, after: str) -> None:
+    """The keys of a volume type follow its name: limits, charges and usage."""
+    for prefix in PER_TYPE:
+        old, new = f"{prefix}_{before}", f"{prefix}_{after}"
+        for table in (
+            quotas,
+            quota_classes,
+            usages,
+        ):  # left over of an earlier type of that name: nothing is charged to it
+            tx.execute(delete(table).where(table.c.key == new))
+        for table in (quotas, quota_classes, charges, usages):
+            tx.execute(update(table).where(table.c.key == old).values(key=new))
 
 
 def recount(tx: Tx) -> list[tuple[str, str, int, int]]:

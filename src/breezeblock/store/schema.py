@@ -144,14 +144,26 @@ services = _table(
 
 # -- what people own -----------------------------------------------------------------------------------------------------
 
+qos_specs = _table(
+    "qos_specs",
+    Column("id", _id(), primary_key=True),
+    Column("name", _name(), nullable=False, unique=True),
+    Column("consumer", String(16), nullable=False),
+    Column("specs", _Json, nullable=False),
+    Column("created_at", _time(), nullable=False),
+    Column("updated_at", _time()),
+)
+
 volume_types = _table(
     "volume_types",
     Column("id", _id(), primary_key=True),
     Column("name", _name(), nullable=False, unique=True),
     Column("description", _name()),
     Column("is_public", Boolean, nullable=False),
-    Column("qos_specs_id", _id()),
+    Column("qos_specs_id", _id(), ForeignKey("qos_specs.id")),
     Column("extra_specs", _Json, nullable=False),
+    #: model.volume_type.Encryption; "" for a type that does not encrypt.
+    Column("encryption", _Json, nullable=False),
     Column("created_at", _time(), nullable=False),
     Column("updated_at", _time()),
 )
@@ -160,6 +172,15 @@ volume_type_access = _table(
     "volume_type_access",
     Column("volume_type_id", _id(), ForeignKey("volume_types.id", ondelete="CASCADE"), primary_key=True),
     Column("project_id", _name(), primary_key=True),
+)
+
+#: the type that a project's volumes get when nobody names one.
+default_types = _table(
+    "default_types",
+    Column("project_id", _name(), primary_key=True),
+    Column("volume_type_id", _id(), ForeignKey("volume_types.id"), nullable=False),
+    Column("created_at", _time(), nullable=False),
+    Column("updated_at", _time()),
 )
 
 volumes = _table(

@@ -8,21 +8,35 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, String, bindparam, delete, exists, insert, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    String,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from breezeblock.model.errors import BadRequest, Conflict, NotFound
 from breezeblock.model.identity import Caller
 from breezeblock.model.paging import PageQuery
-from breezeblock.model.volume_type import DEFAULT_TYPE, VolumeType
+from breezeblock.model.volume_type import DEFAULT_TYPE, Encryption, VolumeType
+from breezeblock.store import default_types as default_types_rows
+from breezeblock.store import quotas
 from breezeblock.store import volumes as volume_rows
 from breezeblock.store.paging import paged
 from breezeblock.store.prepared import Prepared
-from breezeblock.store.schema import volume_type_access, volume_types
+from breezeblock.store.schema import default_types, volume_type_access, volume_types
 from breezeblock.store.sql import locked, renamed
 from breezeblock.store.transaction import Tx
 
-_STORED = {"extra_specs_json": "extra_specs"}
+_STORED = {"extra_specs_json": "extra_specs", "encryption_json": "encryption"}
 _COLUMNS = [volume_types.c[_STORED.get(name, name)] for name in VolumeType.__struct_fields__]
 _SELECT = select(*_COLUMNS)
 COLUMNS: Mapping[str, ColumnElement[Any]] = {
@@ -55,6 +69,18 @@ def _named(*more: ColumnElement[bool]) -> Prepared:
     )
 
 
+_DEFAULT = Prepared(
+    _SELECT.outerjoin(
+        default_types,
+        and_(
+            default_types.c.volume_type_id == volume_types.c.id,
+            default_types.c.project_id == bindparam("project", type_=String),
+        ),
+    )
+    .where(or_(volume_types.c.name == DEFAULT_TYPE, default_types.c.project_id.is_not(None)))
+    .order_by(default_types.c.project_id.is_(None))
+    .limit(1)
+)
 _GET, _GET_VISIBLE = _named(), _named(_visible_to(bindparam("project", type_=String)))
 
 
@@ -70,8 +96,18 @@ def get(tx: Tx, id_or_name: str, caller: Caller | None = None) -> VolumeType:
     return VolumeType(*row)
 
 
-def default(tx: Tx) -> VolumeType:
-    return get(tx, DEFAULT_TYPE)
+def default(tx: Tx, project_id: str = "") -> VolumeType:
+    """What a volume of the project gets when nobody names a type: the project's own default, else everybody's."""
+    row = tx.row(_DEFAULT, {"project": project_id})
+    if row is None:
+        raise NotFound(f"Volume type {DEFAULT_TYPE} could not be found")
+    return VolumeType(*row)
+
+
+def with_qos(tx: Tx, qos_id: str) -> list[VolumeType]:
+    """The types that have these QoS specs, by name."""
+    rows = tx.rows(_SELECT.where(volume_types.c.qos_specs_id == qos_id).order_by(volume_types.c.name))
+    return [VolumeType(*row) for row in rows]
 
 
 def page(tx: Tx, query: PageQuery, caller: Caller | None = None) -> list[VolumeType]:
@@ -98,6 +134,7 @@ def create(
         "is_public": is_public,
         "qos_specs_id": None,
         "extra_specs": msgspec.json.encode(dict(extra_specs or {})).decode(),
+        "encryption": "",
         "created_at": tx.now,
         "updated_at": None,
     }
@@ -110,7 +147,8 @@ def create(
 
 
 def write(tx: Tx, id: str, **values: Any) -> VolumeType:
-    """name, description, is_public. Raises NotFound, Conflict."""
+    """name, description, is_public. A new name goes to the quota keys of the type too. Raises NotFound, Conflict."""
+    before = get(tx, id)
     try:
         with tx.part():
             done = tx.execute(
@@ -120,8 +158,9 @@ def write(tx: Tx, id: str, **values: Any) -> VolumeType:
         raise Conflict(f"Volume type {values.get('name')} already exists") from None
     if done.rowcount != 1:
         raise NotFound(f"Volume type {id} could not be found")
-    if "name" in values:
+    if values.get("name", before.name) != before.name:
         renamed(tx)
+        quotas.rename_type(tx, before.name, values["name"])
     return get(tx, id)
 
 
@@ -151,11 +190,29 @@ def set_extra_specs(
     return merged
 
 
+def set_encryption(tx: Tx, id: str, encryption: Encryption | None) -> None:
+    """Raises NotFound; BadRequest while a volume has the type."""
+    if tx.row(locked(tx, select(volume_types.c.id).where(volume_types.c.id == id))) is None:
+        raise NotFound(f"Volume type {id} could not be found")
+    if volume_rows.used_by_type(tx, id):
+        raise BadRequest(
+            f"Volume type {id} is in use by volumes: its encryption cannot be changed",
+            remedy="Make a new type, or delete the volumes that have this one.",
+        )
+    text = "" if encryption is None else msgspec.json.encode(encryption).decode()
+    tx.execute(update(volume_types).where(volume_types.c.id == id).values(encryption=text))
+
+
 def remove(tx: Tx, id: str) -> None:
     """Raises NotFound, BadRequest (in use, or the default type)."""
     found = get(tx, id)
     if found.name == DEFAULT_TYPE:
         raise BadRequest(f"The {DEFAULT_TYPE} volume type can not be deleted")
+    if default_types_rows.uses(tx, found.id):
+        raise BadRequest(
+            f"Volume type {found.name} is the default type of a project and can not be deleted",
+            remedy="Give that project another default first.",
+        )
     if volume_rows.used_by_type(tx, found.id):
         raise BadRequest(f"Target volume type is still in use: {found.id}")
     tx.execute(delete(volume_types).where(volume_types.c.id == found.id))

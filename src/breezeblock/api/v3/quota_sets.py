@@ -18,7 +18,6 @@ from breezeblock.model.errors import BadRequest
 from breezeblock.store import quotas
 from breezeblock.store.transaction import Tx
 
-_PER_TYPE = ("volumes", "gigabytes", "snapshots")
 #: A body may carry the project's id again.
 _IGNORED = frozenset({"tenant_id", "id"})
 #: Limits that nothing is used of.
@@ -95,7 +94,7 @@ def remove(call: Call, tx: Tx, target_project_id: str) -> None:
 
 def with_types(tx: Tx, limits: dict[str, int]) -> dict[str, int]:
     """Every key there is: also those per type that nobody limited."""
-    names = [f"{key}_{kind.name}" for kind in all_types(tx) for key in _PER_TYPE]
+    names = [f"{key}_{kind.name}" for kind in all_types(tx) for key in quotas.PER_TYPE]
     return {**{name: limits.get(name, -1) for name in names}, **limits}
 
 

@@ -114,7 +114,11 @@ def _has(call: Call, kind: VolumeType, wanted: dict[str, str]) -> bool:
 @route("types.show", "GET /types/{type_id}", policy="volume_extension:type_get")
 def show(call: Call, tx: Tx, type_id: str) -> view.OneType:
     """Show a type; 'default' is the effective default type."""
-    found = types.default(tx) if type_id == "default" else types.get(tx, type_id, call.caller)
+    found = (
+        types.default(tx, call.caller.project_id)
+        if type_id == "default"
+        else types.get(tx, type_id, call.caller)
+    )
     return view.OneType(view.detail(call, found))
 
 

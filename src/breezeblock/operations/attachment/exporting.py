@@ -15,7 +15,7 @@ from breezeblock.model.errors import Busy, Unsupported
 from breezeblock.model.observation import Observation
 from breezeblock.model.units import GiB
 from breezeblock.operations.ports import Exported, backend, choose_target, object_of
-from breezeblock.store import attachments, volumes
+from breezeblock.store import attachments, qos, volumes
 from breezeblock.targets.target import Mode
 
 
@@ -57,7 +57,7 @@ def export(work: Work, intent: Any) -> Any:
         "volume_id": volume.id,
         "access_mode": mode.value,
         "encrypted": False,
-        "qos_specs": None,
+        "qos_specs": work.ports.read(lambda tx: qos.of_volume(tx, volume)),
         "cacheable": False,
         "enforce_multipath": bool(args["connector"].get("enforce_multipath", False)),
     }

@@ -27,6 +27,7 @@ from breezeblock.model.errors import (
     Failed,
     NoBackend,
     NotThere,
+    Unsupported,
 )
 from breezeblock.model.identity import Caller
 from breezeblock.model.observation import Found, Observation
@@ -147,9 +148,22 @@ def _type(
     tx: Tx, caller: Caller, wanted: CreateVolume, snapshot: Snapshot | None, source: Volume | None
 ) -> VolumeType:
     if wanted.volume_type:
-        return types.get(tx, wanted.volume_type, caller)
+        return _plain(types.get(tx, wanted.volume_type, caller))
     inherited = source.volume_type_id if source else snapshot.volume_type_id if snapshot else None
-    return types.get(tx, inherited) if inherited else types.default(tx)
+    kind = types.get(tx, inherited) if inherited else types.default(tx, caller.project_id)
+    return _plain(kind)
+
+
+def _plain(kind: VolumeType) -> VolumeType:
+    """Keys cannot be kept yet: a volume that its owner believes to be encrypted must not be made."""
+    if kind.encryption_json:
+        raise Unsupported(
+            f"Volume type {kind.name} encrypts, and encrypted volumes cannot be made yet",
+            needed="a volume type without encryption",
+            had=f"type {kind.name}",
+            remedy="Choose a type without encryption.",
+        )
+    return kind
 
 
 def _size(wanted: CreateVolume, kind: VolumeType, snapshot: Snapshot | None, source: Volume | None) -> int:

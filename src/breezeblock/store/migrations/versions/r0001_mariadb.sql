@@ -171,6 +171,17 @@ CREATE TABLE IF NOT EXISTS processes (
     CONSTRAINT pk_processes PRIMARY KEY (id)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
 
+CREATE TABLE IF NOT EXISTS qos_specs (
+    id VARCHAR(36) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    consumer VARCHAR(16) NOT NULL,
+    specs MEDIUMTEXT NOT NULL,
+    created_at VARCHAR(26) NOT NULL,
+    updated_at VARCHAR(26),
+    CONSTRAINT pk_qos_specs PRIMARY KEY (id),
+    CONSTRAINT uq_qos_specs_name UNIQUE (name)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
+
 CREATE TABLE IF NOT EXISTS quota_classes (
     class VARCHAR(190) NOT NULL,
     `key` VARCHAR(190) NOT NULL,
@@ -215,19 +226,6 @@ CREATE TABLE IF NOT EXISTS usages (
     `key` VARCHAR(190) NOT NULL,
     amount BIGINT NOT NULL,
     CONSTRAINT pk_usages PRIMARY KEY (project_id, `key`)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
-
-CREATE TABLE IF NOT EXISTS volume_types (
-    id VARCHAR(36) NOT NULL,
-    name VARCHAR(255) NOT NULL,
-    description VARCHAR(255),
-    is_public BOOL NOT NULL,
-    qos_specs_id VARCHAR(36),
-    extra_specs MEDIUMTEXT NOT NULL,
-    created_at VARCHAR(26) NOT NULL,
-    updated_at VARCHAR(26),
-    CONSTRAINT pk_volume_types PRIMARY KEY (id),
-    CONSTRAINT uq_volume_types_name UNIQUE (name)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
 
 CREATE TABLE IF NOT EXISTS volumes (
@@ -343,6 +341,30 @@ CREATE TABLE IF NOT EXISTS snapshots (
     CONSTRAINT fk_snapshots_volume_id FOREIGN KEY(volume_id) REFERENCES volumes (id),
     KEY ix_snapshots_project (project_id, created_at, id),
     KEY ix_snapshots_volume (volume_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS volume_types (
+    id VARCHAR(36) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    description VARCHAR(255),
+    is_public BOOL NOT NULL,
+    qos_specs_id VARCHAR(36),
+    extra_specs MEDIUMTEXT NOT NULL,
+    encryption MEDIUMTEXT NOT NULL,
+    created_at VARCHAR(26) NOT NULL,
+    updated_at VARCHAR(26),
+    CONSTRAINT pk_volume_types PRIMARY KEY (id),
+    CONSTRAINT uq_volume_types_name UNIQUE (name),
+    CONSTRAINT fk_volume_types_qos_specs_id FOREIGN KEY(qos_specs_id) REFERENCES qos_specs (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS default_types (
+    project_id VARCHAR(255) NOT NULL,
+    volume_type_id VARCHAR(36) NOT NULL,
+    created_at VARCHAR(26) NOT NULL,
+    updated_at VARCHAR(26),
+    CONSTRAINT pk_default_types PRIMARY KEY (project_id),
+    CONSTRAINT fk_default_types_volume_type_id FOREIGN KEY(volume_type_id) REFERENCES volume_types (id)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
 
 CREATE TABLE IF NOT EXISTS volume_type_access (

@@ -184,6 +184,17 @@ CREATE TABLE processes (
     CONSTRAINT pk_processes PRIMARY KEY (id)
 );
 
+CREATE TABLE qos_specs (
+    id VARCHAR(36) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    consumer VARCHAR(16) NOT NULL,
+    specs TEXT NOT NULL,
+    created_at VARCHAR(26) NOT NULL,
+    updated_at VARCHAR(26),
+    CONSTRAINT pk_qos_specs PRIMARY KEY (id),
+    CONSTRAINT uq_qos_specs_name UNIQUE (name)
+);
+
 CREATE TABLE quota_classes (
     class VARCHAR(190) NOT NULL,
     key VARCHAR(190) NOT NULL,
@@ -229,19 +240,6 @@ CREATE TABLE usages (
     key VARCHAR(190) NOT NULL,
     amount BIGINT NOT NULL,
     CONSTRAINT pk_usages PRIMARY KEY (project_id, key)
-);
-
-CREATE TABLE volume_types (
-    id VARCHAR(36) NOT NULL,
-    name VARCHAR(255) NOT NULL,
-    description VARCHAR(255),
-    is_public BOOLEAN NOT NULL,
-    qos_specs_id VARCHAR(36),
-    extra_specs TEXT NOT NULL,
-    created_at VARCHAR(26) NOT NULL,
-    updated_at VARCHAR(26),
-    CONSTRAINT pk_volume_types PRIMARY KEY (id),
-    CONSTRAINT uq_volume_types_name UNIQUE (name)
 );
 
 CREATE TABLE volumes (
@@ -368,6 +366,30 @@ CREATE TABLE snapshots (
 CREATE INDEX ix_snapshots_project ON snapshots (project_id, created_at, id);
 
 CREATE INDEX ix_snapshots_volume ON snapshots (volume_id);
+
+CREATE TABLE volume_types (
+    id VARCHAR(36) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    description VARCHAR(255),
+    is_public BOOLEAN NOT NULL,
+    qos_specs_id VARCHAR(36),
+    extra_specs TEXT NOT NULL,
+    encryption TEXT NOT NULL,
+    created_at VARCHAR(26) NOT NULL,
+    updated_at VARCHAR(26),
+    CONSTRAINT pk_volume_types PRIMARY KEY (id),
+    CONSTRAINT uq_volume_types_name UNIQUE (name),
+    CONSTRAINT fk_volume_types_qos_specs_id FOREIGN KEY(qos_specs_id) REFERENCES qos_specs (id)
+);
+
+CREATE TABLE default_types (
+    project_id VARCHAR(255) NOT NULL,
+    volume_type_id VARCHAR(36) NOT NULL,
+    created_at VARCHAR(26) NOT NULL,
+    updated_at VARCHAR(26),
+    CONSTRAINT pk_default_types PRIMARY KEY (project_id),
+    CONSTRAINT fk_default_types_volume_type_id FOREIGN KEY(volume_type_id) REFERENCES volume_types (id)
+);
 
 CREATE TABLE volume_type_access (
     volume_type_id VARCHAR(36) NOT NULL,
