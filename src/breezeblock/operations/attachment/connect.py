@@ -34,8 +34,8 @@ def connect(tx: Tx, caller: Caller, attachment_id: str, connector: Mapping[str, 
             needed="a connector with host and protocol facts",
         )
     project = None if caller.is_admin else caller.project_id
-    attachment = attachments.get(tx, attachment_id, project)
-    volume = volumes.lock(tx, attachment.volume_id)
+    volume = volumes.lock(tx, attachments.get(tx, attachment_id, project).volume_id)
+    attachment = attachments.get(tx, attachment_id, project)  # only under the lock does it stay as it is
     if attachment.operation_id and history.find_running(tx, attachment.operation_id) == FLOW.kind:
         _refuse_another(tx, attachment_id, attachment.operation_id, connector)
         return attachment.operation_id
