@@ -119,7 +119,7 @@ def reset_status(
         _refuse_connected(volume, known)
     if status is not None or attach_status is not None:
         _refuse_connecting(tx, volume, known)
-    fence_off(tx, volume.operation_id, "reset-status")
+        fence_off(tx, volume.operation_id, "reset-status")
     values: dict[str, object] = {}
     if attach_status is not None:
         values["attach_status"] = attach_status
