@@ -9,11 +9,12 @@ from breezeblock.model.errors import WrongStatus
 from breezeblock.model.identity import Caller
 from breezeblock.operations.fence_off import fence_off
 from breezeblock.operations.host.attach import attach
+from breezeblock.operations.host.detach import detach
 from breezeblock.operations.snapshot import edit as snapshot_edit
 from breezeblock.operations.volume.delete import delete
 from breezeblock.operations.volume.edit import reset_status
 from breezeblock.operations.volume.revert import revert
-from breezeblock.store import history, keys, operations, snapshots
+from breezeblock.store import attachments, history, keys, operations, snapshots
 from breezeblock.store.database import Store
 from tests.api import rows
 
@@ -144,3 +145,13 @@ def test_a_reset_of_the_migration_alone_ends_no_attach(store: Store, admin: Call
     _, operation = store.write_sync(lambda tx: attach(tx, admin, volume, host="here", here="here"))
     store.write_sync(lambda tx: reset_status(tx, volume, migration_status="none"))
     assert ending(store, operation)[0] == "ready"
+
+
+def test_a_reset_volume_leaves_no_attachment_to_a_detach_that_was_ended(store: Store, admin: Caller) -> None:
+    """The agent looks after attachments that no operation is at work on."""
+    volume = rows.volume(store, status="in-use")
+    attachment = rows.attached(store, volume, agent_host="host1", connection="{}", export="{}")
+    operation = store.write_sync(lambda tx: detach(tx, admin, volume_id=volume))
+    store.write_sync(lambda tx: reset_status(tx, volume, status="in-use"))
+    assert ending(store, operation)[0] == "failed"
+    assert store.read_sync(lambda tx: attachments.get(tx, attachment)).operation_id is None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from breezeblock.model.errors import Fenced
 from breezeblock.model.status import SNAPSHOT, VOLUME, at_rest
-from breezeblock.store import history, keys, pools, quotas, snapshots, volumes
+from breezeblock.store import attachments, history, keys, pools, quotas, snapshots, volumes
 from breezeblock.store.quotas import EXTENSION
 from breezeblock.store.transaction import Tx
 
@@ -36,3 +36,5 @@ def _let_go(tx: Tx, operation_id: str, volume_id: str) -> None:
     for child in snapshots.of_volume(tx, volume_id):
         if child.operation_id == operation_id:
             snapshots.settle(tx, child.id, at_rest(SNAPSHOT, child.status))
+    for attachment in attachments.of_volume(tx, volume_id):
+        attachments.settle(tx, attachment.id, operation_id)
