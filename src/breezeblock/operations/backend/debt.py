@@ -91,7 +91,11 @@ def _superseded(tx: Tx, owed: Work, task: str, intent: Any) -> str:
         )
     if task == "export" and attachments.export_of(tx, volume.id):
         return "the export is in use by a newer attachment"
-    there = [a for a in volume.attachments if a.agent_host == owed.args.get("host") and a.connection_json]
+    there = [
+        a
+        for a in attachments.of_volume(tx, volume.id)
+        if a.agent_host == owed.args.get("host") and a.connection_json
+    ]
     if task == "connect" and there:
         return f"the device is in use by attachment {there[0].id}"
     return ""
