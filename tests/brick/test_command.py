@@ -78,3 +78,30 @@ def test_a_volume_is_connected_observed_extended_and_disconnected(ground: Ground
         "nbdfuse+loop",
     )
     target.unexport(export, ground.ctx)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("local", []),
+        ("local", {"path": 7}),
+        ("local", {"path": "/x", "size": "long"}),
+        ("local", {"path": "/x", "size": True}),
+        ("nbd", {"uri": "nbd://[::/x", "export": "x"}),
+        ("nbd", {"uri": "nbd://127.0.0.1:99999/x", "export": "x"}),
+        ("nbd", {"uri": "nbd+unix:///x?socket=/s", "export": 5}),
+        ("nbd", {"uri": "nbd+unix:///x?socket=/s", "export": "a\0b"}),
+    ],
+)
+def test_damaged_connection_info_is_refused_before_anything_is_touched(
+    tmp_path: Path, kind: str, data: object
+) -> None:
+    (tmp_path / "info.json").write_text(json.dumps({"driver_volume_type": kind, "data": data}))
+    with pytest.raises(errors.BadRequest, match="is damaged"):
+        command.read_info(str(tmp_path / "info.json"))
+
+
+def test_connection_info_that_is_nested_without_end_is_no_json(tmp_path: Path) -> None:
+    (tmp_path / "info.json").write_text("[" * 200_000)
+    with pytest.raises(errors.Malformed, match="is no JSON"):
+        command.read_info(str(tmp_path / "info.json"))

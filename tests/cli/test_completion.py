@@ -40,6 +40,33 @@ def test_names_of_volumes_are_offered(fake: Fake, command: Command) -> None:
     assert command("complete-words", "--", "volume", "show", "").out.split() == ["2", "alpha"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "web;reboot",
+        "$(reboot)",
+        "`reboot`",
+        "w|sh",
+        "w&",
+        "w>x",
+        "*",
+        "w'",
+        'w"',
+        "w\\",
+        "~root",
+        "-f",
+        "=ls",
+        "!!",
+        "{a,b}",
+    ],
+)
+def test_a_name_that_a_shell_would_act_on_is_offered_as_its_id(
+    fake: Fake, command: Command, name: str
+) -> None:
+    fake.on("GET", "/v3/volumes", Reply(200, {"volumes": [{"id": "1", "name": name}]}))
+    assert command("complete-words", "--", "volume", "delete", "").out.split() == ["1"]
+
+
 def test_without_a_service_tab_offers_nothing_and_says_nothing(command: Command) -> None:
     ran = command("complete-words", "--", "volume", "show", "")
     assert ran.out.strip() == ""

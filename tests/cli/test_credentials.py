@@ -35,7 +35,13 @@ def test_the_local_services_file_is_found_without_being_named(tmp_path: Path) ->
     (folder / "admin.json").write_text(json.dumps(WRITTEN))
     (folder / "admin.json").chmod(0o600)
     found = credentials.find({"HOME": str(tmp_path)})
-    assert found == ("http://127.0.0.1:8776", "the-token", "0" * 32, str(folder / "admin.json"))
+    assert found == credentials.Credentials(
+        "http://127.0.0.1:8776",
+        "the-token",
+        "0" * 32,
+        str(folder / "admin.json"),
+        frozenset({0, os.geteuid()}),
+    )
 
 
 def test_options_win_over_the_environment_and_both_over_the_file(data: Path) -> None:

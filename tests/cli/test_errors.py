@@ -72,6 +72,7 @@ def test_an_answer_that_is_not_json_is_not_a_traceback(fake: Fake, command: Comm
         (["volume", "list", "--limit", "0"], "not a number of at least 1"),
         (["volume", "extend", "x", "3", "--timeout", "soon"], "not a duration"),
         (["attach"], "VOLUME"),
+        (["serve", "--data", ""], "'' is not a folder"),
         (["volume", "set", VOLUME], "nothing to set"),
     ],
 )
@@ -97,4 +98,22 @@ def test_making_a_file_system_is_refused_before_anything_is_attached(
 ) -> None:
     ran = command("attach", VOLUME, "--mkfs", "ext4", "--ro", *flag)
     assert ran.status == REFUSED
+    assert fake.asked == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("volume", "show", "\udcff"),
+        ("volume", "create", "\udce9t\udce9", "1"),
+        ("volume", "list", "--name", "\udcff"),
+    ],
+)
+def test_what_is_not_utf8_is_a_usage_error_and_asks_nothing(
+    fake: Fake, command: Command, words: tuple[str, ...]
+) -> None:
+    ran = command(*words, "--json")
+    assert ran.status == USAGE
+    assert ran.document["error"]["needed"] == "UTF-8"
+    assert "\\x" in ran.document["error"]["had"]
     assert fake.asked == []

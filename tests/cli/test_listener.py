@@ -7,13 +7,17 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from breezeblock.cli.client import Client, Unreachable
+from breezeblock.cli.credentials import Credentials
 from breezeblock.cli.exits import Ended
 from breezeblock.cli.listener import require_owner
+from tests.cli.fake import Fake
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
@@ -116,3 +120,37 @@ except BlockingIOError:
 def data(tmp_path: Path) -> Path:
     (tmp_path / "admin.json").touch(mode=0o600)
     return tmp_path
+
+
+def test_a_port_taken_during_a_wait_is_told_nothing(fake: Fake) -> None:
+    stranger = frozenset({os.geteuid() + 1})
+    with Client(Credentials(fake.endpoint, "a-token", "", "a file", stranger)) as client:
+        with pytest.raises(Ended, match="another user's program listens"):
+            client.get("/volumes")
+    assert fake.asked == []
+
+
+def test_who_stops_listening_once_connected_is_told_nothing() -> None:
+    heard: list[bytes] = []
+
+    def take(server: socket.socket) -> None:
+        taken, _ = server.accept()
+        heard.append(taken.recv(4096))
+        taken.close()
+
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        taker = threading.Thread(target=take, args=(server,))
+        taker.start()
+        nobody = "breezeblock.cli.client.require_owner"
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            Client(Credentials(endpoint, "a-token", "", "a file", frozenset({os.geteuid()}))) as client,
+        ):
+            patch.setattr(nobody, lambda *asked: False)
+            with pytest.raises(Unreachable):
+                client.get("/volumes")
+        taker.join(10)
+    assert heard == [b""]

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from breezeblock.cli.exits import OK, REFUSED
+import pytest
+
+from breezeblock.cli.exits import OK, REFUSED, USAGE
 from tests.cli.conftest import Command
 from tests.cli.fake import Fake, Reply, volume
 
@@ -70,3 +72,23 @@ def test_a_key_of_any_characters_reaches_the_service_as_one_segment(fake: Fake, 
     fake.on("DELETE", f"/v3/volumes/{ident}/metadata/a%20b%2Fc%25%3F", Reply(200))
     fake.on("GET", f"/v3/volumes/{ident}", Reply(200, {"volume": volume()}))
     assert command("volume", "set", ident, "--unset", "a b/c%?").status == OK
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("volume", "delete", ""),
+        ("volume", "delete", ONE, ""),
+        ("detach", ""),
+        ("explain", ""),
+        ("operation", "show", ""),
+    ],
+)
+def test_an_empty_word_is_refused_although_one_volume_has_an_empty_name(
+    fake: Fake, command: Command, words: tuple[str, ...]
+) -> None:
+    fake.on("GET", "/v3/volumes", Reply(200, {"volumes": [{"id": TWO, "name": ""}]}))
+    ran = command(*words)
+    assert ran.status == USAGE
+    assert "an empty word names no volume" in ran.err
+    assert fake.asked == []

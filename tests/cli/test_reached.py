@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from breezeblock.cli import reached
-from breezeblock.cli.client import Client
+from breezeblock.cli.client import Client, Unreachable
 from breezeblock.cli.credentials import Credentials
 from breezeblock.cli.exits import REFUSED, Ended
 from tests.cli.conftest import Command
@@ -109,3 +109,26 @@ def test_brick_takes_secrets_from_stdin_and_not_from_the_command_line(
     ran = command("brick", "connect", str(bad), "--state", str(tmp_path / "state"))
     assert ran.status == REFUSED
     assert "driver_volume_type" in ran.err
+
+
+def test_a_restart_of_the_service_does_not_cost_the_bytes_that_were_copied(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = {"driver_volume_type": "nbd", "uri": "nbd+unix:///v?socket=/s"}
+    fake.on(
+        "POST", "/v3/attachments", Reply(200, {"attachment": {"id": ATTACHMENT, "connection_info": info}})
+    )
+    fake.on("POST", f"/v3/attachments/{ATTACHMENT}/action", Reply(204))
+    fake.on("DELETE", f"/v3/attachments/{ATTACHMENT}", Reply(200, {"attachments": []}))
+    away = iter([True, True, False])
+    delete = Client.delete
+
+    def sometimes(client: Client, path: str) -> object:
+        if next(away):
+            raise Unreachable(fake.endpoint, "Connection refused")
+        return delete(client, path)
+
+    monkeypatch.setattr(Client, "delete", sometimes)
+    with Client(Credentials(fake.endpoint, "t", "", "test")) as client, reached.reached(client, VOLUME, "ro"):
+        pass
+    assert fake.asked[-1].method == "DELETE"

@@ -9,9 +9,12 @@ from breezeblock.model.errors import WrongStatus
 from breezeblock.model.identity import Caller
 from breezeblock.operations.fence_off import fence_off
 from breezeblock.operations.host.attach import attach
+from breezeblock.operations.host.detach import detach
+from breezeblock.operations.snapshot import edit as snapshot_edit
 from breezeblock.operations.volume.delete import delete
 from breezeblock.operations.volume.edit import reset_status
-from breezeblock.store import history, keys, operations
+from breezeblock.operations.volume.revert import revert
+from breezeblock.store import attachments, history, keys, operations, snapshots
 from breezeblock.store.database import Store
 from tests.api import rows
 
@@ -27,6 +30,7 @@ def submitted(store: Store, resource_id: str, kind: str = "volume.extend") -> st
         request_id="req-1",
         queue="q",
         tasks=["one"],
+        args={"volume_id": resource_id},
         keys={f"volume/{resource_id}": True},
     )
     return store.write_sync(lambda tx: operations.submit(tx, new))
@@ -81,3 +85,73 @@ def test_a_forced_delete_ends_no_attach_but_names_it(store: Store, admin: Caller
         store.write_sync(lambda tx: delete(tx, admin, volume, force=True))
     assert operation in str(refused.value)
     assert ending(store, operation)[0] == "ready"
+
+
+def of_snapshot(store: Store, id: str) -> tuple[str, str | None]:
+    found = store.read_sync(lambda tx: snapshots.get(tx, id))
+    return found.status, found.operation_id
+
+
+def of_volume(store: Store, id: str) -> tuple[str, str | None]:
+    found = rows.seen(store, id)
+    return found.status, found.operation_id
+
+
+def test_a_reset_volume_lets_the_snapshots_go_that_were_being_deleted_with_it(
+    store: Store, admin: Caller
+) -> None:
+    volume = rows.volume(store)
+    child = rows.snapshot(store, volume)
+    store.write_sync(lambda tx: delete(tx, admin, volume, cascade=True))
+    store.write_sync(lambda tx: reset_status(tx, volume, status="available"))
+    assert of_volume(store, volume) == ("available", None)
+    assert of_snapshot(store, child) == ("error", None)
+
+
+def test_a_reset_snapshot_lets_the_volume_go_that_was_being_deleted_with_it(
+    store: Store, admin: Caller
+) -> None:
+    volume = rows.volume(store)
+    child, sibling = rows.snapshot(store, volume), rows.snapshot(store, volume)
+    operation = store.write_sync(lambda tx: delete(tx, admin, volume, cascade=True))
+    store.write_sync(lambda tx: snapshot_edit.reset_status(tx, admin, child, "available"))
+    assert ending(store, str(operation))[0] == "failed"
+    assert of_snapshot(store, child) == ("available", None)
+    assert of_snapshot(store, sibling) == ("error", None)
+    assert of_volume(store, volume) == ("error", None)
+
+
+def test_both_that_a_revert_holds_are_let_go_whichever_is_reset(store: Store, admin: Caller) -> None:
+    volume = rows.volume(store)
+    child = rows.snapshot(store, volume)
+    store.write_sync(lambda tx: revert(tx, admin, volume, child))
+    store.write_sync(lambda tx: snapshot_edit.reset_status(tx, admin, child, "available"))
+    assert of_volume(store, volume) == ("error", None)
+    store.write_sync(lambda tx: reset_status(tx, volume, status="available"))
+    store.write_sync(lambda tx: revert(tx, admin, volume, child))
+    store.write_sync(lambda tx: reset_status(tx, volume, status="available"))
+    assert of_snapshot(store, child) == ("error", None)
+
+
+def test_a_reset_that_writes_no_status_leaves_none_that_an_ended_operation_held(store: Store) -> None:
+    volume, operation = at_work(store)
+    store.write_sync(lambda tx: reset_status(tx, volume, attach_status="detached"))
+    assert ending(store, operation)[0] == "failed"
+    assert of_volume(store, volume) == ("error", None)
+
+
+def test_a_reset_of_the_migration_alone_ends_no_attach(store: Store, admin: Caller) -> None:
+    volume = rows.volume(store)
+    _, operation = store.write_sync(lambda tx: attach(tx, admin, volume, host="here", here="here"))
+    store.write_sync(lambda tx: reset_status(tx, volume, migration_status="none"))
+    assert ending(store, operation)[0] == "ready"
+
+
+def test_a_reset_volume_leaves_no_attachment_to_a_detach_that_was_ended(store: Store, admin: Caller) -> None:
+    """The agent looks after attachments that no operation is at work on."""
+    volume = rows.volume(store, status="in-use")
+    attachment = rows.attached(store, volume, agent_host="host1", connection="{}", export="{}")
+    operation = store.write_sync(lambda tx: detach(tx, admin, volume_id=volume))
+    store.write_sync(lambda tx: reset_status(tx, volume, status="in-use"))
+    assert ending(store, operation)[0] == "failed"
+    assert store.read_sync(lambda tx: attachments.get(tx, attachment)).operation_id is None

@@ -192,3 +192,17 @@ def test_work_that_was_accepted_before_a_stop_is_finished_after_the_next_start(d
     with served(data) as again:
         for ident in ids:
             again.until(f"/v3/volumes/{ident}", "volume", "available")
+
+
+def test_a_ready_file_that_cannot_be_written_is_refused_before_anything_is_made(
+    data: Path, tmp_path: Path
+) -> None:
+    said = refusal("--listen", "127.0.0.1:0", "--ready-file", str(tmp_path / "none" / "ready"), data=data)
+    assert "ready file" in said
+    assert not data.exists()
+
+
+def test_a_log_level_that_is_none_is_said(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BREEZEBLOCK_LOG", "loud")
+    assert "BREEZEBLOCK_LOG is no log level" in refusal("--listen", "127.0.0.1:0", data=data)
+    assert not data.exists()

@@ -23,6 +23,12 @@ from tests.store.rows import Bells
 
 DEADLINE = 30.0
 
+#: How a connection learns its own number, and another ends it.
+_OWN_CONNECTION = {
+    "postgresql": ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend({})"),
+    "mariadb": ("SELECT CONNECTION_ID()", "KILL {}"),
+}
+
 
 def _read(store: Store, name: str) -> int:
     return int(
@@ -119,16 +125,39 @@ def test_a_connection_that_the_server_has_ended_is_replaced_unnoticed(
     url = request.getfixturevalue(f"{server}_url")
     upgrade(url)
     store = Store(url)
-    mine, kill = {
-        "postgresql": ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend({})"),
-        "mariadb": ("SELECT CONNECTION_ID()", "KILL {}"),
-    }[server]
+    mine, kill = _OWN_CONNECTION[server]
     pooled = store.read_sync(lambda tx: tx.execute(text(mine)).scalar_one())
     assert store.read_sync(lambda tx: tx.execute(text(mine)).scalar_one()) == pooled
     killer = create_engine(url, poolclass=NullPool)
     with killer.connect() as connection:
         connection.execute(text(kill.format(pooled)))
     assert store.write_sync(lambda tx: tx.execute(text(mine)).scalar_one()) != pooled
+    store.close()
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("server", ["postgresql", "mariadb"])
+def test_a_connection_that_ends_in_the_middle_of_a_part_is_replaced_unnoticed(
+    server: str, request: pytest.FixtureRequest
+) -> None:
+    """The part cannot take anything back by a dead connection; what it raises must still be what the store runs again."""
+    url = request.getfixturevalue(f"{server}_url")
+    upgrade(url)
+    store = Store(url)
+    mine, kill = _OWN_CONNECTION[server]
+    killer = create_engine(url, poolclass=NullPool)
+    runs: list[int] = []
+
+    def fn(tx: Tx) -> int:
+        runs.append(tx.execute(text(mine)).scalar_one())
+        with tx.part():
+            if len(runs) == 1:
+                with killer.connect() as connection:
+                    connection.execute(text(kill.format(runs[0])))
+            return tx.now_us()
+
+    assert store.write_sync(fn) > 0
+    assert len(set(runs)) == 2
     store.close()
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from breezeblock.store import pools
+from breezeblock.store import pools, volumes
 from breezeblock.store.database import Store
 from breezeblock.store.transaction import Tx
 from tests.store.rows import volume
 
 GIB = 1 << 30
+DEADLINE = 30.0
 
 
 def backend(tx: Tx, id: str = "b", **values: Any) -> None:
@@ -142,6 +143,37 @@ def test_a_pool_counts_what_the_database_had_there_at_its_report_and_what_was_pr
     placed.write_sync(write)
     (row,) = placed.read_sync(pools.page)
     assert (row.volumes, row.allocated_gib) == (3, 12)
+
+
+def test_a_volume_that_is_made_while_its_pool_reports_is_counted_once_at_least(placed: Store) -> None:
+    """Its promise must not go by a report that counted the volumes before it was one of them."""
+
+    def begun(tx: Tx) -> str:
+        pools.reserve(tx, "op:1", "b#pool", 5 * GIB)
+        return volume(tx, backend_id="b", pool="pool", size=5, status="creating")
+
+    made, ended = placed.write_sync(begun), threading.Event()
+
+    def reports(tx: Tx) -> None:
+        report(tx, sampled_us=tx.now_us() + 1_000_000, pool=5 * GIB)
+
+    def reported() -> None:
+        assert ended.wait(DEADLINE)
+        placed.write_sync(reports)
+
+    thread = threading.Thread(target=reported)
+    thread.start()
+
+    def finishes(tx: Tx) -> None:
+        volumes.settle(tx, made, "available")
+        pools.settle(tx, "op:1")
+        ended.set()
+        thread.join(0.5)
+
+    placed.write_sync(finishes)
+    thread.join(DEADLINE)
+    (row,) = placed.read_sync(pools.page)
+    assert (row.volumes, row.allocated_gib) == (1, 5)
 
 
 def test_what_an_operator_set_survives_a_restart_of_the_backend(placed: Store) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,14 +18,17 @@ from breezeblock.brick.properties import connector_properties
 from breezeblock.model import errors
 from breezeblock.model.observation import Observation
 
+#: What connectors take for names of files, exports and servers.
+_TEXTS = ("device_path", "path", "format", "access_mode", "volume_id", "uri", "export", "identity")
+
 
 def read_info(source: str) -> Mapping[str, Any]:
     """Connection info from a file, or from standard input ("-"). Taken as the service gives it: {"connection_info": ...}, an attachment,
     nested ({"driver_volume_type", "data"}) or flat (an attachment's, without "data")."""
     raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     try:
-        return nested(msgspec.json.decode(raw))
-    except msgspec.DecodeError as wrong:
+        return _plain(nested(msgspec.json.decode(raw)))
+    except (msgspec.DecodeError, RecursionError) as wrong:
         raise errors.Malformed(
             f"{source} is no JSON: {wrong}", needed="connection info as JSON", had=raw[:40]
         ) from wrong
@@ -47,6 +51,26 @@ def nested(given: Any) -> Mapping[str, Any]:
         "driver_volume_type": given["driver_volume_type"],
         "data": {k: v for k, v in given.items() if k != "driver_volume_type"},
     }
+
+
+def _plain(info: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a person or another program wrote, as connectors may take it: texts are texts, addresses can be read."""
+    data = info["data"]
+    wrong = "" if isinstance(data, dict) else f"data is no object: {data!r}"
+    for key in _TEXTS if not wrong else ():
+        value = data.get(key)
+        if value is not None and (not isinstance(value, str) or "\0" in value):
+            wrong = f"{key} is no text: {value!r}"
+    if not wrong and type(data.get("size")) not in (int, type(None)):
+        wrong = f"size is no number of bytes: {data['size']!r}"
+    if not wrong and data.get("uri"):
+        try:
+            urlsplit(data["uri"]).port  # noqa: B018 (reading it is the check)
+        except ValueError as unread:
+            wrong = f"uri cannot be read: {unread}"
+    if wrong:
+        raise errors.BadRequest("The connection info is damaged", needed="what a service gave", had=wrong)
+    return info
 
 
 def connect(

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from breezeblock.cli.credentials import Credentials
 from breezeblock.cli.exits import REFUSED, UNREACHABLE, Ended
+from breezeblock.cli.listener import require_owner
 
 #: The newest version of the contract: what every documented --json shape is written in.
 MICROVERSION = "3.71"
@@ -165,6 +166,8 @@ class Client:
             fresh = self._connect(self.timeout if timeout is None else timeout)
             assert self._connection is not None
             try:
+                if fresh:
+                    self._open(self._connection)
                 self._connection.request(method, target, body, headers)
                 answer = self._connection.getresponse()
                 raw = answer.read()
@@ -182,6 +185,14 @@ class Client:
                 self.close()
             return answer.status, {k.lower(): v for k, v in answer.getheaders()}, raw
         raise AssertionError("unreachable")
+
+    def _open(self, connection: http.client.HTTPConnection) -> None:
+        """Who listens is looked at once we are connected and before the token is sent, each time: during a wait the service may have
+        ended, and its port been taken."""
+        connection.connect()
+        owners = self.credentials.owners
+        if owners and not require_owner(self.credentials.endpoint, owners):
+            raise ConnectionResetError("who listened there has ended")
 
     def _connect(self, timeout: float) -> bool:
         """True when the connection is a new one."""

@@ -5,6 +5,7 @@ when one answers at once. Must never fail loudly or make Tab wait."""
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator, Sequence
 
 from breezeblock.cli.client import Client
@@ -14,6 +15,9 @@ from breezeblock.cli.parser import build
 from breezeblock.cli.parser.words import Words
 from breezeblock.cli.session import Session
 
+#: A name that no shell reads as more than a word. Any other would stand unquoted on the command line, and another's volume may be
+#: called "web;reboot": its id is offered instead.
+_SAFE = re.compile(r"\w[\w.@:,+/-]*")
 #: Seconds that a Tab may take for names.
 PATIENCE = 0.5
 _PLURALS = {VOLUME: "volumes", SNAPSHOT: "snapshots", TYPE: "types"}
@@ -86,7 +90,6 @@ def _names(session: Session, noun: str) -> Iterator[str]:
         collection = "volume_types" if noun == TYPE else _PLURALS[noun]
         for item in client.get(path, limit=200)[collection]:
             name = str(item.get("name") or item["id"])
-            # A name with blanks would need the shell's quoting: its id is offered instead.
-            yield name if name.isprintable() and " " not in name else str(item["id"])
+            yield name if _SAFE.fullmatch(name) else str(item["id"])
     except (Ended, KeyError, TypeError):
         return

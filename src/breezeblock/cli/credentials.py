@@ -27,6 +27,8 @@ class Credentials(NamedTuple):
     token: str
     project: str
     source: str
+    #: A token from a file is told to services of these users only, at every connection; empty: said by the caller, who knows.
+    owners: frozenset[int] = frozenset()
 
 
 def data_folders(environ: Mapping[str, str], uid: int) -> list[Path]:
@@ -92,7 +94,11 @@ def find(
             continue
         require_owner(written["endpoint"], trusted_owners(environ, uid))
         return Credentials(
-            written["endpoint"].rstrip("/"), written["token"], project or written["project_id"], str(path)
+            written["endpoint"].rstrip("/"),
+            written["token"],
+            project or written["project_id"],
+            str(path),
+            frozenset(trusted_owners(environ, uid)),
         )
     raise Ended(
         UNREACHABLE,

@@ -16,12 +16,14 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LOCAL, _STATE, _UID, _LISTEN = 1, 3, 7, "0A"
 
 
-def require_owner(endpoint: str, trusted: Collection[int], *, tables: Path = Path("/proc/net")) -> None:
-    """Raises Ended when somebody else listens there. Nobody at all is for the connection to find out."""
+def require_owner(endpoint: str, trusted: Collection[int], *, tables: Path = Path("/proc/net")) -> bool:
+    """Raises Ended when somebody else listens there. False when nobody does: before connecting that is for the connection to find out;
+    afterwards whoever took it has hidden, or is gone."""
     url = urlsplit(endpoint)
     if url.hostname not in _LOOPBACK or url.port is None:
-        return
-    strangers = sorted(set(_listening(url.port, tables)) - set(trusted))
+        return True
+    found = set(_listening(url.port, tables))
+    strangers = sorted(found - set(trusted))
     if strangers:
         raise Ended(
             UNREACHABLE,
@@ -31,6 +33,7 @@ def require_owner(endpoint: str, trusted: Collection[int], *, tables: Path = Pat
             had=f"uid {', '.join(map(str, strangers))}",
             remedy="Start your service at another port: 'breezeblock serve --listen 127.0.0.1:PORT'.",
         )
+    return bool(found)
 
 
 def _listening(port: int, tables: Path) -> Iterator[int]:

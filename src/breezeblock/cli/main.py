@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
-from breezeblock.cli.exits import INTERRUPTED, OK, REFUSED, Ended
+from breezeblock.cli.exits import INTERRUPTED, OK, REFUSED, Ended, usage
 from breezeblock.cli.parser import build
 
 _SESSION = ("endpoint", "token", "project", "as_json", "wait", "timeout", "quiet")
@@ -60,6 +60,7 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _run(words: list[str]) -> int:
+    _refuse_other_bytes(words)
     parser = build()
     options = vars(parser.parse_args(words))
     options.pop("command", None)
@@ -83,6 +84,17 @@ def _run(words: list[str]) -> int:
     finally:
         session.close()
     return OK if status is None else int(status)
+
+
+def _refuse_other_bytes(words: list[str]) -> None:
+    """What is not UTF-8 can stand in no request, no answer and no document, names of files included."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise usage(
+                "the command line is not UTF-8", needed="UTF-8", had=ascii(os.fsencode(word))
+            ) from None
 
 
 def _tell(why: Ended, as_json: bool) -> int:

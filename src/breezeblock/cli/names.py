@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from breezeblock.cli.client import Client
-from breezeblock.cli.exits import refused
+from breezeblock.cli.exits import refused, usage
 
 _ID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 #: The lists in which a name can stand: path, collection, singular.
@@ -28,6 +28,7 @@ def resolve(client: Client, noun: str, text: str) -> str:
     """The id of the volume, snapshot or type that `text` names. Raises Ended when it is none, or several."""
     if is_id(text):
         return text
+    _refuse_empty(noun, text)
     found = matches(client, noun, text)
     if not found:
         raise refused(
@@ -48,6 +49,17 @@ def resolve(client: Client, noun: str, text: str) -> str:
     return str(found[0]["id"])
 
 
+def _refuse_empty(noun: str, text: str) -> None:
+    """A script's unset variable must not mean the one thing that happens to have an empty name."""
+    if not text:
+        raise usage(
+            f"an empty word names no {noun}",
+            needed="a name or an id",
+            had="''",
+            remedy="Nothing was changed.",
+        )
+
+
 def matches(client: Client, noun: str, name: str) -> list[Mapping[str, Any]]:
     path, collection = _WHERE[noun]
     asked: dict[str, Any] = {"is_public": "none"} if noun == TYPE else {"name": name}
@@ -59,6 +71,7 @@ def resolve_any(client: Client, text: str) -> str:
     """An id, or the name of a volume or snapshot: for explain, which takes every kind of id."""
     if is_id(text):
         return text
+    _refuse_empty(VOLUME, text)
     found = [item for noun in (VOLUME, SNAPSHOT) for item in matches(client, noun, text)]
     if len(found) == 1:
         return str(found[0]["id"])

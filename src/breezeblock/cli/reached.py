@@ -9,14 +9,16 @@ import os
 import platform
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from breezeblock.cli.client import Client
+from breezeblock.cli.client import Client, Unreachable
 from breezeblock.cli.exits import Ended, refused
+from breezeblock.cli.wait import AWAY_SECONDS
 
 
 #: What this side is, in the contract's words; `user_space` asks for an export that needs no device and no root.
@@ -52,7 +54,25 @@ def reached(client: Client, volume: str, mode: str) -> Iterator[str]:
         except Ended:
             pass
         raise
-    client.delete(f"/attachments/{ident}")
+    _give_back(client, ident)
+
+
+def _give_back(client: Client, ident: str) -> None:
+    """The bytes are whole by now: a restart of the service costs them no more than it costs a wait. Asking twice is harmless here."""
+    deadline, again = time.monotonic() + AWAY_SECONDS, False
+    while True:
+        try:
+            client.delete(f"/attachments/{ident}")
+        except Unreachable:
+            if time.monotonic() >= deadline:
+                raise
+            again = True
+            time.sleep(0.2)
+            continue
+        except Ended as why:
+            if not (again and why.code in ("http.404", "not-found")):
+                raise
+        return
 
 
 def specification(info: Mapping[str, Any], *, writable: bool) -> str:

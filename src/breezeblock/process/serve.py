@@ -29,6 +29,7 @@ from breezeblock.model.errors import Error, Failed
 from breezeblock.operations.registry import FLOWS, unknown_tasks
 from breezeblock.operations.submit import SCHEDULER, agent_queue
 from breezeblock.process import backends as running
+from breezeblock.process import starting
 from breezeblock.process.agent import Agent
 from breezeblock.process.backends import RunningBackend
 from breezeblock.process.folder import DataFolder
@@ -54,10 +55,12 @@ def run(
 ) -> int:
     """The exit code: 0 after a graceful stop, 1 when it refused to start (one sentence says why)."""
     os.umask(0o077)  # nothing that this process makes is for others, whatever the folder that it is made in
-    logging.basicConfig(
-        level=os.environ.get("BREEZEBLOCK_LOG", "INFO"),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    try:
+        starting.begin_log(os.environ.get("BREEZEBLOCK_LOG") or "INFO")
+        starting.refuse_unwritable(ready_file)
+    except Error as error:
+        print(f"breezeblock: {error} {error.remedy}", file=sys.stderr)
+        return 1
     logging.getLogger("alembic").setLevel(logging.WARNING)
     overrides: dict[str, str] = {}
     if listen is not None:

@@ -17,6 +17,7 @@ from breezeblock.model.operation import Operation, OperationProgress, TimelineEn
 from breezeblock.store import keys
 from breezeblock.store.prepared import Prepared, inserting
 from breezeblock.store.schema import history, journal, operations, processes
+from breezeblock.store.sql import locking
 from breezeblock.store.transaction import Tx
 
 
@@ -27,7 +28,8 @@ def _rows_of(table: Table) -> Any:
 
 _Row, _Entry = _rows_of(operations), _rows_of(journal)
 
-_OPERATION = Prepared(select(operations).where(operations.c.id == bindparam("wanted")))
+#: locked: its owner may be writing to its journal, or ending it, at this moment.
+_OPERATION = locking(select(operations).where(operations.c.id == bindparam("wanted")))
 _JOURNAL = Prepared(
     select(journal)
     .where(journal.c.operation_id == bindparam("wanted"))

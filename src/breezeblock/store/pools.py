@@ -115,15 +115,22 @@ def report(tx: Tx, backend_id: str, reports: Sequence[tuple[str, Mapping[str, An
         r.name: r.sampled_us
         for r in tx.rows(select(pools.c.name, pools.c.sampled_us).where(pools.c.backend_id == backend_id))
     }
+    fresh = [one for one in reports if known.get(one[0], -1) <= one[2]]
+    for name, _, sampled_us in fresh:
+        tx.execute(
+            delete(reservations).where(
+                reservations.c.pool_id == f"{backend_id}#{name}",
+                reservations.c.ended_us.is_not(None),
+                reservations.c.ended_us < sampled_us,
+            )
+        )
+    # after the promises: a volume whose promise has just gone must be among them
     there = {
         pool: (int(number), int(size)) for pool, number, size in tx.rows(_PLACED, {"backend": backend_id})
     }
-    for name, body, sampled_us in reports:
-        if known.get(name, -1) > sampled_us:
-            continue
-        id = f"{backend_id}#{name}"
+    for name, body, sampled_us in fresh:
         row = {
-            "id": id,
+            "id": f"{backend_id}#{name}",
             "backend_id": backend_id,
             "name": name,
             "report": msgspec.json.encode(body).decode(),
@@ -133,13 +140,6 @@ def report(tx: Tx, backend_id: str, reports: Sequence[tuple[str, Mapping[str, An
             "updated_at": tx.now,
         }
         upsert(tx, pools, ("id",), [row])
-        tx.execute(
-            delete(reservations).where(
-                reservations.c.pool_id == id,
-                reservations.c.ended_us.is_not(None),
-                reservations.c.ended_us < sampled_us,
-            )
-        )
     gone = [name for name in known if name not in {n for n, _, _ in reports}]
     if gone:
         tx.execute(delete(pools).where(pools.c.backend_id == backend_id, pools.c.name.in_(gone)))

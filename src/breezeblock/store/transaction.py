@@ -57,8 +57,9 @@ class Tx:
     def run_many(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
         """The same statement for each of the rows."""
         made = statement.on(self.conn.dialect)
-        cursor = self._driver.cursor()
+        cursor = None  # psycopg refuses even a cursor once the connection is gone
         try:
+            cursor = self._driver.cursor()
             cursor.executemany(made.sql, [made.bind(row) for row in rows])
         except self.conn.dialect.loaded_dbapi.Error as error:
             raise self._told(made.sql, error, cursor) from error
@@ -111,16 +112,18 @@ class Tx:
             self._parts -= 1
 
     def _say(self, text: str) -> None:
-        cursor = self._driver.cursor()
+        cursor = None
         try:
+            cursor = self._driver.cursor()
             cursor.execute(text)
         except self.conn.dialect.loaded_dbapi.Error as error:
             raise self._told(text, error, cursor) from error
 
     def _sent(self, statement: Prepared, params: Mapping[str, Any]) -> tuple[Any, Any]:
         made = statement.on(self.conn.dialect)
-        cursor = self._driver.cursor()
+        cursor = None
         try:
+            cursor = self._driver.cursor()
             cursor.execute(made.sql, made.bind(params))
         except self.conn.dialect.loaded_dbapi.Error as error:
             raise self._told(made.sql, error, cursor) from error

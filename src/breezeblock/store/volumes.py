@@ -203,6 +203,8 @@ def settle(tx: Tx, id: str, status: str, **values: Any) -> None:
     if status == states.BACK:
         wanted = func.coalesce(volumes.c.previous_status, "available")
     elif status == states.BY_ATTACHMENTS:
+        if tx.dialect != "sqlite":  # else one that goes at this moment would still count
+            tx.row(_LOCK, {"wanted": id})
         wanted = by_attachments(tx, id)
     _update(tx, id, {"operation_id": None, "status_since": tx.now, "status": wanted, **values})
 

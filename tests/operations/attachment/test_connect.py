@@ -11,10 +11,11 @@ from breezeblock.model.errors import Conflict
 from breezeblock.model.identity import Caller
 from breezeblock.operations.attachment import legacy
 from breezeblock.operations.attachment.connect import connect
+from breezeblock.operations.host.attach import attach
 from breezeblock.store import history
 from breezeblock.store.database import Store
 from tests.api import rows
-from tests.operations.attachment.consumer import CONNECTOR, ELSEWHERE
+from tests.operations.attachment.consumer import CONNECTOR, ELSEWHERE, connected
 
 
 def begun(store: Store, caller: Caller, attachment: str, connector: dict[str, Any]) -> str:
@@ -63,3 +64,24 @@ def test_the_older_way_hands_no_host_the_connection_of_another(store: Store, mem
     with pytest.raises(Conflict, match="another connector"):
         store.write_sync(lambda tx: legacy.initialize(tx, member, volume, ELSEWHERE))
     assert store.write_sync(lambda tx: legacy.initialize(tx, member, volume, CONNECTOR)) == (made, operation)
+
+
+def test_an_exclusive_volume_that_a_host_has_or_is_about_to_have_is_given_to_no_other(
+    store: Store, admin: Caller
+) -> None:
+    """Also before the first consumer has said that it uses it."""
+    volume = rows.volume(store, status="attaching")
+    connected(store, volume)
+    with pytest.raises(Conflict, match="already connected"):
+        store.write_sync(lambda tx: legacy.initialize(tx, admin, volume, ELSEWHERE))
+    volume = rows.volume(store)
+    store.write_sync(lambda tx: attach(tx, admin, volume, host="here", here="here"))
+    with pytest.raises(Conflict, match="being connected"):
+        store.write_sync(lambda tx: legacy.initialize(tx, admin, volume, ELSEWHERE))
+
+
+def test_a_multiattach_volume_is_given_to_another_host(store: Store, member: Caller) -> None:
+    volume = rows.volume(store, status="attaching", multiattach=True)
+    connected(store, volume)
+    _, operation = store.write_sync(lambda tx: legacy.initialize(tx, member, volume, ELSEWHERE))
+    assert operation is not None

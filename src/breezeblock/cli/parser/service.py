@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def add(nouns: Any) -> None:
     )
     serve.add_argument("--listen", metavar="HOST:PORT", help="127.0.0.1:8776; port 0 takes a free one")
     serve.add_argument(
-        "--data", type=Path, metavar="DIR", help="or BREEZEBLOCK_DATA; else ~/.local/share/breezeblock"
+        "--data", type=_folder, metavar="DIR", help="or BREEZEBLOCK_DATA; else ~/.local/share/breezeblock"
     )
     serve.add_argument("--ready-file", type=Path, metavar="FILE", help="written when requests are answered")
 
@@ -36,3 +37,10 @@ def add(nouns: Any) -> None:
         "service:list_pools",
         "list pools and their space",
     )
+
+
+def _folder(text: str) -> Path:
+    """An empty word (a script's unset variable) would be the folder that one happens to stand in."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' is not a folder")
+    return Path(text)

@@ -16,6 +16,7 @@ import msgspec
 from breezeblock.flow.task import Change, Flow, Work
 from breezeblock.model.errors import BadRequest, Conflict
 from breezeblock.model.identity import Caller
+from breezeblock.model.volume import Volume
 from breezeblock.operations.attachment.create import resolve_mode
 from breezeblock.operations.attachment.exporting import EXPORT, Admitted
 from breezeblock.operations.failure import tell
@@ -23,6 +24,9 @@ from breezeblock.operations.ports import encode
 from breezeblock.operations.submit import INTERACTIVE, backend_queue, new_id, submit_holding
 from breezeblock.store import attachments, history, volumes
 from breezeblock.store.transaction import Tx
+
+#: Operations that give an attachment a connection.
+CONNECTING = ("attachment.connect", "host.attach", "host.reconnect")
 
 
 def connect(tx: Tx, caller: Caller, attachment_id: str, connector: Mapping[str, Any]) -> str:
@@ -34,20 +38,15 @@ def connect(tx: Tx, caller: Caller, attachment_id: str, connector: Mapping[str, 
             needed="a connector with host and protocol facts",
         )
     project = None if caller.is_admin else caller.project_id
-    attachment = attachments.get(tx, attachment_id, project)
-    volume = volumes.lock(tx, attachment.volume_id)
+    volume = volumes.lock(tx, attachments.get(tx, attachment_id, project).volume_id)
+    attachment = attachments.get(tx, attachment_id, project)  # only under the lock does it stay as it is
     if attachment.operation_id and history.find_running(tx, attachment.operation_id) == FLOW.kind:
         _refuse_another(tx, attachment_id, attachment.operation_id, connector)
         return attachment.operation_id
     if volume.status.startswith("error") or volume.backend_id is None:
         raise Conflict(str(volumes.refuse(volume, "attachment_connect")))
-    others = [a for a in volume.attachments if a.id != attachment_id and a.connection_json]
-    if others and not volume.multiattach:
-        raise Conflict(
-            f"Volume {volume.id} is already connected by attachment {others[0].id}",
-            needed="a volume without a connection, or multiattach",
-            had=f"attachment {others[0].id}",
-        )
+    if not volume.multiattach:
+        _refuse_second(tx, volume, attachment_id)
     operation = new_id()
     mode = (
         attachment.attach_mode if attachment.attach_mode != "null" else str(connector.get("mode") or "null")
@@ -73,6 +72,28 @@ def connect(tx: Tx, caller: Caller, attachment_id: str, connector: Mapping[str, 
         lane=INTERACTIVE,
     )
     return operation
+
+
+def _refuse_second(tx: Tx, volume: Volume, attachment_id: str) -> None:
+    """An exclusive volume has one connection, whether its consumer uses it already or it is only being made."""
+    for other in attachments.of_volume(tx, volume.id):
+        if other.id == attachment_id:
+            continue
+        if other.connection_json:
+            raise Conflict(
+                f"Volume {volume.id} is already connected by attachment {other.id}",
+                needed="a volume without a connection, or multiattach",
+                had=f"attachment {other.id}",
+            )
+        running = history.find_running(tx, other.operation_id) if other.operation_id else None
+        if running in CONNECTING:
+            raise Conflict(
+                f"Volume {volume.id} is being connected by attachment {other.id}",
+                needed="a volume without a connection, or multiattach",
+                had=f"operation {other.operation_id} ({running})",
+                remedy="Wait until that operation has ended, or cancel it, then try again.",
+                operation=str(other.operation_id),
+            )
 
 
 def _refuse_another(tx: Tx, attachment_id: str, operation: str, connector: Mapping[str, Any]) -> None:

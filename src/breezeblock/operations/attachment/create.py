@@ -27,7 +27,7 @@ def create(
     if volume.status.startswith("error"):
         raise volumes.refuse(volume, "attachment_create")
     if not volumes.begin(tx, volume_id, "attachment_create", project_id=project) and not _same_instance(
-        volume, instance_uuid
+        tx, volume, instance_uuid
     ):
         raise volumes.refuse(volume, "attachment_create")
     id = new_id()
@@ -65,10 +65,10 @@ def refuse_writing(volume: Volume, mode: str) -> None:
         )
 
 
-def _same_instance(volume: Volume, instance_uuid: str | None) -> bool:
+def _same_instance(tx: Tx, volume: Volume, instance_uuid: str | None) -> bool:
     """Live migration: the instance that has the volume asks for a second attachment of it."""
     return (
         instance_uuid is not None
         and volume.status in ("in-use", "reserved")
-        and any(a.instance_uuid == instance_uuid for a in volume.attachments)
+        and any(a.instance_uuid == instance_uuid for a in attachments.of_volume(tx, volume.id))
     )

@@ -25,8 +25,9 @@ from breezeblock.store.transaction import Tx
 
 def delete(tx: Tx, caller: Caller, attachment_id: str, *, force: bool = False) -> str | None:
     """The operation to wait for; None when it is already gone. Raises NotFound."""
-    attachment = attachments.get(tx, attachment_id, None if caller.is_admin else caller.project_id)
-    volume = volumes.lock(tx, attachment.volume_id)
+    project = None if caller.is_admin else caller.project_id
+    volume = volumes.lock(tx, attachments.get(tx, attachment_id, project).volume_id)
+    attachment = attachments.get(tx, attachment_id, project)  # only under the lock does it stay as it is
     running = history.find_running(tx, attachment.operation_id) if attachment.operation_id else None
     if running == FLOW.kind:
         return attachment.operation_id
@@ -62,9 +63,12 @@ def delete(tx: Tx, caller: Caller, attachment_id: str, *, force: bool = False) -
 
 def forget(tx: Tx, attachment_id: str, volume_id: str) -> None:
     """Remove the row and settle the volume by what remains; an operation that holds the volume's status says itself how it ends."""
-    if not attachments.remove(tx, attachment_id):
+    if attachments.find(tx, attachment_id) is None:
         return  # another detach was first, and the volume may be somebody else's by now
-    volume = volumes.get(tx, volume_id)
+    # locked: of two attachments that go at once each would see the other one remain
+    volume = volumes.lock(tx, volume_id)
+    if not attachments.remove(tx, attachment_id):
+        return
     attached = volumes.attach_status_of(tx, volume_id)
     state = states.VOLUME.get(volume.status)
     if (

@@ -12,7 +12,9 @@ from __future__ import annotations
 from typing import Any
 
 from breezeblock.flow.task import Change, Effect, Flow, Retry, Work
+from breezeblock.model.errors import Unreachable
 from breezeblock.model.identity import Caller
+from breezeblock.model.status import VOLUME_MOVES
 from breezeblock.operations.submit import new_id, submit, volume_key
 from breezeblock.store import attachments, debts, messages, volumes
 from breezeblock.store.debts import Debt
@@ -80,9 +82,20 @@ def _superseded(tx: Tx, owed: Work, task: str, intent: Any) -> str:
         return ""
     if task == "allocate" and volume.backend_id == intent["backend_id"]:
         return "a later round placed the volume there"
+    if task == "allocate" and volume.status == VOLUME_MOVES["create"].to:
+        # a new volume's key is not its create's: the next round may place it there while this takes away what the first one made
+        raise Unreachable(
+            f"volume {volume.id} is still being made",
+            needed="a create that has ended",
+            had=f"status {volume.status}",
+        )
     if task == "export" and attachments.export_of(tx, volume.id):
         return "the export is in use by a newer attachment"
-    there = [a for a in volume.attachments if a.agent_host == owed.args.get("host") and a.connection_json]
+    there = [
+        a
+        for a in attachments.of_volume(tx, volume.id)
+        if a.agent_host == owed.args.get("host") and a.connection_json
+    ]
     if task == "connect" and there:
         return f"the device is in use by attachment {there[0].id}"
     return ""
@@ -103,6 +116,11 @@ def _stuck(tx: Tx, work: Work, error: dict[str, Any]) -> None:
     debts.assign(tx, work.args["debt_id"], None)
 
 
+def _undone(tx: Tx, work: Work, error: dict[str, Any]) -> None:
+    """Cancelled before it began: still owed."""
+    debts.assign(tx, work.args["debt_id"], None)
+
+
 FLOW = Flow(
     kind="debt.pay",
     tasks=(
@@ -110,5 +128,6 @@ FLOW = Flow(
         Change("strike", _strike),
     ),
     pivot="pay",
+    undone=_undone,
     stuck=_stuck,
 )

@@ -45,13 +45,14 @@ def detach(
                 had=", ".join(a.id for a in mine),
             )
         attachment = mine[0]
+    volume = volumes.lock(tx, attachment.volume_id)
+    attachment = attachments.get(tx, attachment.id)  # again: only under the lock does it stay as it is
     if attachment.agent_host is None:
         raise NotFound(
             f"Attachment {attachment.id} was not made by an agent", remedy="Delete the attachment instead."
         )
     if attachment.operation_id and history.find_running(tx, attachment.operation_id) == FLOW.kind:
         return attachment.operation_id
-    volume = volumes.lock(tx, attachment.volume_id)
     operation = new_id()
     if volume.status == "in-use" and not volumes.begin(
         tx, volume.id, "begin_detaching", operation_id=operation

@@ -7,7 +7,7 @@ from breezeblock.model import status as states
 from breezeblock.model.errors import BadRequest
 from breezeblock.model.identity import Caller
 from breezeblock.operations.fence_off import fence_off
-from breezeblock.store import messages, snapshots
+from breezeblock.store import messages, snapshots, volumes
 from breezeblock.store.transaction import Tx
 
 
@@ -22,7 +22,8 @@ def reset_status(tx: Tx, caller: Caller, snapshot_id: str, status: str) -> None:
         raise BadRequest(
             "Must specify a valid status", needed=f"one of {', '.join(sorted(known))}", had=repr(status[:40])
         )
-    snapshot = snapshots.get(tx, snapshot_id, _mine(caller))
+    volumes.lock(tx, snapshots.get(tx, snapshot_id, _mine(caller)).volume_id)
+    snapshot = snapshots.lock(tx, snapshot_id)  # only under the locks does it stay as it is
     fence_off(tx, snapshot.operation_id, "reset-status")
     messages.find_out(
         tx,

@@ -10,6 +10,7 @@ from breezeblock.model.attachment import Attachment
 from breezeblock.model.errors import BadRequest, WrongStatus
 from breezeblock.model.identity import Caller
 from breezeblock.model.volume import Volume
+from breezeblock.operations.attachment.connect import CONNECTING
 from breezeblock.operations.fence_off import fence_off
 from breezeblock.store import attachments, history, messages, volumes
 from breezeblock.store.transaction import Tx
@@ -68,14 +69,11 @@ def refuse_frozen_metadata(volume: Volume) -> None:
         )
 
 
-_CONNECTING = ("attachment.connect", "host.attach", "host.reconnect")
-
-
 def _refuse_connecting(tx: Tx, volume: Volume, known: Sequence[Attachment]) -> None:
     """An attach that is ended in the middle leaves an export, or a device, that no row knows of; a cancelled one takes them back."""
     for operation in {volume.operation_id, *(a.operation_id for a in known)} - {None}:
         kind = history.find_running(tx, str(operation))
-        if kind in _CONNECTING:
+        if kind in CONNECTING:
             raise WrongStatus(
                 f"Invalid volume: operation {operation} ({kind}) is at work on volume {volume.id}",
                 needed="no connection that is being made",
@@ -119,7 +117,7 @@ def reset_status(
         _refuse_connected(volume, known)
     if status is not None or attach_status is not None:
         _refuse_connecting(tx, volume, known)
-    fence_off(tx, volume.operation_id, "reset-status")
+        fence_off(tx, volume.operation_id, "reset-status")
     values: dict[str, object] = {}
     if attach_status is not None:
         values["attach_status"] = attach_status

@@ -84,7 +84,9 @@ def extend(tx: Tx, caller: Caller, volume_id: str, new_size: int, *, attached_al
         "extra_specs": kind.extra_specs,
         "attached": verb == "extend_attached",
     }
-    agent = next((a for a in volume.attachments if a.agent_host and a.connection_json), None)
+    agent = next(
+        (a for a in attachments.of_volume(tx, volume_id) if a.agent_host and a.connection_json), None
+    )
     if agent is not None:
         args |= {"attachment_id": agent.id, "host_queue": agent_queue(str(agent.agent_host))}
     submit_holding(tx, FLOW, caller, volume, args, id=operation, queue=SCHEDULER)
