@@ -226,3 +226,25 @@ def test_a_name_that_was_exchanged_under_an_export_is_not_written_through(
     assert "was exchanged while it was written" in ran.err
     assert victim.read_text() == "precious"
     assert not out.exists()
+
+
+def test_a_name_that_was_exchanged_under_an_import_is_not_read_through(
+    fake: Fake, command: Command, disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, image = tmp_path / "secret", tmp_path / "in.raw"
+    secret.write_bytes(b"secret" * 1000)
+    image.write_bytes(b"mine" * 1024)
+    real = programs.run_with_percent
+
+    def exchanged(
+        argv: Sequence[str], report: Callable[[float], None], *, pass_fds: Sequence[int] = ()
+    ) -> None:
+        image.unlink()
+        image.symlink_to(secret)
+        real(argv, report, pass_fds=pass_fds)
+
+    monkeypatch.setattr(programs, "run_with_percent", exchanged)
+    ran = command("volume", "import", str(image))
+    assert ran.status == 0, ran.err
+    assert disk.read_bytes().startswith(b"mine" * 1024)
+    assert b"secret" not in disk.read_bytes()

@@ -93,6 +93,44 @@ def test_a_type_with_extra_specs_is_used_and_deleted(clients: Clients, name: str
     assert made["ID"] not in [row["ID"] for row in clients.cinder("type-list").rows]
 
 
+def test_qos_specs_are_made_changed_given_to_a_type_and_deleted(clients: Clients, name: str) -> None:
+    made = clients.cinder("qos-create", name, "consumer=both", "k=v", "other=1").rows
+    ident = next(row["Value"] for row in made if row["Property"] == "id")
+    kind = clients.cinder("type-create", name).rows[0]["ID"]
+    clients.cinder("qos-associate", ident, kind)
+    assert [row["ID"] for row in clients.cinder("qos-get-association", ident).rows] == [kind]
+    clients.cinder("qos-key", ident, "set", "k=w")
+    clients.cinder("qos-key", ident, "unset", "other")
+    clients.cinder("qos-disassociate-all", ident)
+    assert clients.cinder("qos-get-association", ident).rows == []
+    clients.cinder("qos-delete", ident)
+    assert ident not in [row["ID"] for row in clients.cinder("qos-list").rows]
+    clients.cinder("type-delete", name)
+
+
+def test_a_type_is_given_to_projects_and_encrypts(clients: Clients, name: str) -> None:
+    kind = clients.cinder("type-create", name, "--is-public", "false").rows[0]["ID"]
+    clients.cinder("type-access-add", "--volume-type", kind, "--project-id", "a" * 32)
+    listed = clients.cinder("type-access-list", "--volume-type", kind).rows
+    assert [row["Project_ID"] for row in listed] == ["a" * 32]
+    clients.cinder("type-access-remove", "--volume-type", kind, "--project-id", "a" * 32)
+    clients.cinder("encryption-type-create", kind, "luks", "--key-size", "256", "--cipher", "aes-xts-plain64")
+    shown = clients.cinder("encryption-type-show", kind).rows
+    assert [(row["Provider"], row["Key Size"]) for row in shown] == [("luks", "256")]
+    clients.cinder("encryption-type-update", kind, "--key-size", "512")
+    clients.cinder("encryption-type-delete", kind)
+    clients.cinder("type-delete", kind)
+    assert kind not in [row["ID"] for row in clients.cinder("type-list", "--all").rows]
+
+
+def test_the_quota_class_changes_everybodys_limits(clients: Clients) -> None:
+    before = {row["Property"]: row["Value"] for row in clients.cinder("quota-class-show", "default").rows}
+    clients.cinder("quota-class-update", "default", "--backups", "3")
+    after = {row["Property"]: row["Value"] for row in clients.cinder("quota-class-show", "default").rows}
+    assert after == before | {"backups": "3"}
+    clients.cinder("quota-class-update", "default", "--backups", before["backups"])
+
+
 def test_a_volume_that_fits_nowhere_ends_in_error_with_a_message(clients: Clients, name: str) -> None:
     clients.cinder("type-create", name)
     clients.cinder("type-key", name, "set", "volume_backend_name=nowhere")

@@ -134,6 +134,26 @@ def test_a_type_is_private_when_asked(clients: Clients, name: str) -> None:
     clients.openstack("volume", "type", "delete", name)
 
 
+def test_qos_specs_are_made_given_to_a_type_changed_and_deleted(clients: Clients, name: str) -> None:
+    qos = ("volume", "qos")
+    made = clients.openstack(
+        *qos, "create", "--consumer", "front-end", "--property", "read_iops_sec=5", name, "-f", "json"
+    ).json
+    assert (made["consumer"], made["properties"]) == ("front-end", {"read_iops_sec": "5"})
+    clients.openstack("volume", "type", "create", name)
+    clients.openstack(*qos, "associate", name, name)
+    shown = clients.openstack(*qos, "show", name, "-f", "json").json
+    assert shown["associations"] == [name]
+    clients.openstack(*qos, "set", "--property", "read_iops_sec=7", "--property", "write_iops_sec=1", name)
+    clients.openstack(*qos, "unset", "--property", "write_iops_sec", name)
+    (listed,) = [one for one in clients.openstack(*qos, "list", "-f", "json").json if one["Name"] == name]
+    assert listed["Properties"] == {"read_iops_sec": "7"}
+    clients.openstack(*qos, "disassociate", "--volume-type", name, name)
+    clients.openstack(*qos, "delete", name)
+    clients.openstack("volume", "type", "delete", name)
+    assert name not in [one["Name"] for one in clients.openstack(*qos, "list", "-f", "json").json]
+
+
 def test_services_pools_and_zones_are_listed(clients: Clients) -> None:
     services = clients.openstack("volume", "service", "list", "-f", "json").json
     assert {"cinder-volume", "cinder-scheduler"} <= {item["Binary"] for item in services}

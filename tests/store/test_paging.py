@@ -38,7 +38,7 @@ rows = st.fixed_dictionaries(
         "created_at": st.sampled_from([f"2026-01-0{n}T00:00:00.000000" for n in (1, 2)]),
         "availability_zone": st.one_of(st.none(), st.sampled_from(["nova", "zone2"])),
         "backend_id": st.one_of(st.none(), st.just("b")),
-        "volume_type_id": st.one_of(st.none(), st.sampled_from(["t1", "t2", "gone"])),
+        "volume_type_id": st.one_of(st.none(), st.sampled_from(["t1", "t2"])),
     }
 )
 SORTABLE = [
@@ -77,6 +77,7 @@ def _fill(store: Store, wanted: list[dict[str, Any]]) -> None:
 
 
 def _surroundings(tx: Tx) -> None:
+    tx.execute(delete(table))
     tx.execute(delete(backends))
     tx.execute(delete(volume_types))
     pools.register(
@@ -87,8 +88,8 @@ def _surroundings(tx: Tx) -> None:
         },
     )  # fmt: skip
     for id in ("t1", "t2"):
-        given = {"id": id, "name": f"type {id}", "is_public": True, "extra_specs": "{}", "created_at": tx.now}
-        tx.execute(volume_types.insert(), given)
+        given = {"id": id, "name": f"type {id}", "is_public": True, "extra_specs": "{}", "encryption": ""}
+        tx.execute(volume_types.insert(), {**given, "created_at": tx.now})
 
 
 def _walk(store: Store, order: list[tuple[str, str]], limit: int) -> list[str]:

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -112,9 +111,9 @@ def nbd(uri: str) -> dict[str, Any]:
     return {"driver": "nbd", "server": server, "export": export}
 
 
-def file(path: Path, fmt: str) -> str:
-    """An image file of ours. No backing file and no data file, whatever its header says."""
-    node: dict[str, Any] = {"driver": fmt, "file": {"driver": "file", "filename": str(path.absolute())}}
+def file(descriptor: int, fmt: str) -> str:
+    """The image file that this descriptor has open, for a program that gets it. No backing file, whatever its header says."""
+    node: dict[str, Any] = {"driver": fmt, "file": {"driver": "file", "filename": f"/dev/fd/{descriptor}"}}
     if fmt == "qcow2":
         node["backing"] = None
     return spell(node)

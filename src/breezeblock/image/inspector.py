@@ -62,17 +62,18 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
     snapshots: int = 0
 
 
-def read_facts(path: Path, stated: str | None = None) -> ImageFacts:
-    """The facts, acceptable or not. `stated` ("raw", "qcow2") is what somebody who knows says it is. Raises BadFormat when the header makes
-    no sense, or contradicts what was stated."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+def read_facts(path: Path, stated: str | None = None, *, opened: int | None = None) -> ImageFacts:
+    """The facts, acceptable or not. `stated` ("raw", "qcow2") is what somebody who knows says it is. `opened`: a descriptor of the file,
+    for whoever goes on reading by it. Raises BadFormat when the header makes no sense, or contradicts what was stated."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW) if opened is None else opened
     try:
         size = os.fstat(fd).st_size
         head = os.pread(fd, _PREFIX, 0)
         tail = os.pread(fd, _SECTOR, max(0, size - _SECTOR))
         return facts_of(head, tail, size, stated, lambda count: os.pread(fd, count, 0))
     finally:
-        os.close(fd)
+        if opened is None:
+            os.close(fd)
 
 
 def facts_of(
@@ -132,9 +133,9 @@ def refusals(facts: ImageFacts) -> list[str]:
     return found
 
 
-def inspect(path: Path, stated: str | None = None) -> ImageFacts:
+def inspect(path: Path, stated: str | None = None, *, opened: int | None = None) -> ImageFacts:
     """The facts of an image that may be used; BadFormat names every reason why it may not."""
-    facts = read_facts(path, stated)
+    facts = read_facts(path, stated, opened=opened)
     reasons = refusals(facts)
     if reasons:
         raise BadFormat(

@@ -30,11 +30,7 @@ _Row, _Entry = _rows_of(operations), _rows_of(journal)
 
 #: locked: its owner may be writing to its journal, or ending it, at this moment.
 _OPERATION = locking(select(operations).where(operations.c.id == bindparam("wanted")))
-_JOURNAL = Prepared(
-    select(journal)
-    .where(journal.c.operation_id == bindparam("wanted"))
-    .order_by(journal.c.round, journal.c.started_at, journal.c.updated_at)
-)
+_JOURNAL = Prepared(select(journal).where(journal.c.operation_id == bindparam("wanted")))
 _KEEP = inserting(history)
 _FORGET_JOURNAL = Prepared(delete(journal).where(journal.c.operation_id == bindparam("wanted")))
 _FORGET = Prepared(delete(operations).where(operations.c.id == bindparam("wanted")))
@@ -48,7 +44,7 @@ def finish(tx: Tx, id: str, state: str, error: dict[str, Any] | None) -> None:
     if found is None:
         return
     row = _Row(*found)
-    document = _described(row, state, _timeline(tx, id), held_by=None, waits_for=None)
+    document = _described(row, state, _timeline(tx, row), held_by=None, waits_for=None)
     document = msgspec.structs.replace(
         document, error=error, finished_at=tx.now, task=None if state == "succeeded" else document.task
     )
@@ -231,7 +227,7 @@ def _shown(tx: Tx, rows: Sequence[Any], *, timeline: bool) -> list[Operation]:
         _described(
             row,
             states[row.id],
-            _timeline(tx, row.id) if timeline else [],
+            _timeline(tx, row) if timeline else [],
             held_by=holders.get(row.lease_owner) if states[row.id] == "running" else None,
             waits_for="; ".join(f"{key} (operation {other})" for key, other in waits.get(row.id, ())) or None,
         )
@@ -268,8 +264,13 @@ def _described(
     )
 
 
-def _timeline(tx: Tx, id: str) -> Sequence[TimelineEntry]:
-    rows = [_Entry(*row) for row in tx.rows(_JOURNAL, {"wanted": id})]
+def _timeline(tx: Tx, operation: Any) -> Sequence[TimelineEntry]:
+    """Of a row of operations. Tasks of one transaction have one time: then their order in the flow counts."""
+    order = {task: at for at, task in enumerate(msgspec.json.decode(operation.tasks))}
+    rows = sorted(
+        (_Entry(*row) for row in tx.rows(_JOURNAL, {"wanted": operation.id})),
+        key=lambda entry: (entry.round, entry.started_at, order.get(entry.task, len(order))),
+    )
     return [
         TimelineEntry(
             task=r.task,

@@ -50,6 +50,11 @@ def _name() -> String:
     return String(255)
 
 
+def _quota_key() -> String:
+    """What is counted, with the name of a type after it."""
+    return String(300)
+
+
 #: 2026-11-21T07:43:43.000000
 def _time() -> String:
     return String(26)
@@ -196,7 +201,7 @@ volumes = _table(
     Column("attach_status", String(64), nullable=False),
     Column("migration_status", String(128)),
     Column("availability_zone", _name()),
-    Column("volume_type_id", _id()),
+    Column("volume_type_id", _id(), ForeignKey("volume_types.id")),
     Column("snapshot_id", _id()),
     Column("source_volid", _id()),
     Column("bootable", Boolean, nullable=False),
@@ -304,21 +309,21 @@ messages = _table(
 quotas = _table(
     "quotas",
     Column("project_id", _name(), primary_key=True),
-    Column("key", String(190), primary_key=True),
+    Column("key", _quota_key(), primary_key=True),
     Column("limit", BigInteger, nullable=False),
 )
 
 quota_classes = _table(
     "quota_classes",
-    Column("class", String(190), primary_key=True),
-    Column("key", String(190), primary_key=True),
+    Column("class", _name(), primary_key=True),
+    Column("key", _quota_key(), primary_key=True),
     Column("limit", BigInteger, nullable=False),
 )
 
 charges = _table(
     "charges",
     Column("resource_id", _id(), primary_key=True),
-    Column("key", String(190), primary_key=True),
+    Column("key", _quota_key(), primary_key=True),
     #: "" for the row's own charge, quotas.EXTENSION for a difference that a running operation holds.
     Column("reason", String(32), primary_key=True),
     Column("project_id", _name(), nullable=False),
@@ -330,7 +335,7 @@ charges = _table(
 usages = _table(
     "usages",
     Column("project_id", _name(), primary_key=True),
-    Column("key", String(190), primary_key=True),
+    Column("key", _quota_key(), primary_key=True),
     Column("amount", BigInteger, nullable=False),
 )
 

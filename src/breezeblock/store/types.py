@@ -214,5 +214,13 @@ def remove(tx: Tx, id: str) -> None:
             remedy="Give that project another default first.",
         )
     if volume_rows.used_by_type(tx, found.id):
-        raise BadRequest(f"Target volume type is still in use: {found.id}")
-    tx.execute(delete(volume_types).where(volume_types.c.id == found.id))
+        raise _in_use(found)
+    try:
+        with tx.part():
+            tx.execute(delete(volume_types).where(volume_types.c.id == found.id))
+    except IntegrityError:  # a volume of it came at this moment
+        raise _in_use(found) from None
+
+
+def _in_use(kind: VolumeType) -> BadRequest:
+    return BadRequest(f"Target volume type is still in use: {kind.id}")

@@ -43,6 +43,9 @@ def test_it_is_defined_once_changed_and_deleted(client: Client) -> None:
     answer = client.put(f"{path}/{id}", {"encryption": {"key_size": 512, "cipher": None}})
     assert (answer.status, answer.json()) == (200, {"encryption": {"cipher": None, "key_size": 512}})
     assert client.get(path).json()["provider"] == "luks"
+    assert client.put(f"{path}/provider", {"encryption": {"provider": "luks"}}).status == 200, (
+        "as cinder does"
+    )
     assert client.put(f"{path}/{UNKNOWN}", {"encryption": {"key_size": 512}}).status == 404
     assert client.delete(f"{path}/{UNKNOWN}").status == 404
     assert client.delete(f"{path}/{id}").status == 202

@@ -24,6 +24,8 @@ PATH = "/types/{type_id}/encryption"
 
 KeySize = Annotated[int, Meta(ge=0, le=INT_MAX)] | Annotated[str, Meta(pattern=r"^[0-9]{1,10}(?!\n)$")] | None
 Place = Literal["front-end", "back-end"]
+#: What python-cinderclient writes where the path wants the id.
+_INSTEAD = "provider"
 
 
 class Wanted(msgspec.Struct):
@@ -136,7 +138,7 @@ def remove(call: Call, tx: Tx, type_id: str, encryption_id: str) -> None:
 
 def _defined(kind: VolumeType, encryption_id: str | None = None) -> Encryption:
     found = kind.encryption
-    if found is None or encryption_id not in (None, found.encryption_id):
+    if found is None or encryption_id not in (None, _INSTEAD, found.encryption_id):
         raise NotFound(f"Volume type {kind.id} has no such encryption")
     return found
 

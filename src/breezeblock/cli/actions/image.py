@@ -7,7 +7,8 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from breezeblock.cli import programs, render
@@ -35,7 +36,31 @@ def import_file(
     bootable: bool,
 ) -> None:
     programs.need("qemu-img")
-    fmt, virtual = _facts(path, format)
+    with _opened(path) as descriptor:
+        _import(
+            session,
+            path,
+            descriptor,
+            name=name,
+            size=size,
+            format=format,
+            volume_type=volume_type,
+            bootable=bootable,
+        )
+
+
+def _import(
+    session: Session,
+    path: Path,
+    descriptor: int,
+    *,
+    name: str | None,
+    size: int | None,
+    format: str | None,
+    volume_type: str | None,
+    bootable: bool,
+) -> None:
+    fmt, virtual = _facts(path, descriptor, format)
     least = max(1, -(-virtual // GIB))
     if size is not None and size < least:
         raise usage(
@@ -57,7 +82,9 @@ def import_file(
             for_operation(client, answer.operation, session.progress, timeout=session.timeout)
         started = time.monotonic()
         with reached(client, ident, "rw") as target:
-            _convert(session, ["-n", "-O", "raw"], file(path, fmt), target, f"importing {path.name}")
+            # By its descriptor: the name could lead to a file by now that nobody has looked into.
+            source, options = file(descriptor, fmt), ["-n", "-O", "raw"]
+            _convert(session, options, source, target, f"importing {path.name}", pass_fds=(descriptor,))
             # qemu-img does not tell when its last flush fails; this one does.
             programs.run(["qemu-io", "-c", "flush", target], timeout=FLUSH_SECONDS)
         took = time.monotonic() - started
@@ -113,19 +140,33 @@ def export_file(session: Session, *, volume: str, path: Path, format: str | None
     session.show(document, str(path))
 
 
-def _facts(path: Path, stated: str | None) -> tuple[str, int]:
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """A plain file, open for reading. A link of the caller's own is followed."""
+    try:
+        # Looked at before it is opened, and not waited for: opening a pipe waits for its writer.
+        plain = stat.S_ISREG(path.stat().st_mode)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK) if plain else -1
+    except OSError as why:
+        raise refused(f"{path} cannot be read: {why.strerror}", code="image.unreadable") from None
+    try:
+        if not plain or not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise refused(
+                f"{path} is no plain file", code="image.unreadable", needed="a regular file", had=str(path)
+            )
+        yield descriptor
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _facts(path: Path, descriptor: int, stated: str | None) -> tuple[str, int]:
     """Format and virtual size in bytes. Stated raw is raw: then the file's bytes are the disk's."""
     from breezeblock.image.inspector import inspect
     from breezeblock.model.errors import BadFormat
 
     try:
-        # Looked at before it is opened: opening a pipe waits for its writer.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise refused(
-                f"{path} is no plain file", code="image.unreadable", needed="a regular file", had=str(path)
-            )
-        # A link of the caller's own is followed once, here; the inspector follows none.
-        facts = inspect(path.resolve(), stated)
+        facts = inspect(path, stated, opened=descriptor)
     except OSError as why:
         raise refused(f"{path} cannot be read: {why.strerror}", code="image.unreadable") from None
     except BadFormat as why:

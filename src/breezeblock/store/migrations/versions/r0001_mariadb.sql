@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS backends (
 
 CREATE TABLE IF NOT EXISTS charges (
     resource_id VARCHAR(36) NOT NULL,
-    `key` VARCHAR(190) NOT NULL,
+    `key` VARCHAR(300) NOT NULL,
     reason VARCHAR(32) NOT NULL,
     project_id VARCHAR(255) NOT NULL,
     amount BIGINT NOT NULL,
@@ -183,15 +183,15 @@ CREATE TABLE IF NOT EXISTS qos_specs (
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
 
 CREATE TABLE IF NOT EXISTS quota_classes (
-    class VARCHAR(190) NOT NULL,
-    `key` VARCHAR(190) NOT NULL,
+    class VARCHAR(255) NOT NULL,
+    `key` VARCHAR(300) NOT NULL,
     `limit` BIGINT NOT NULL,
     CONSTRAINT pk_quota_classes PRIMARY KEY (class, `key`)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
 
 CREATE TABLE IF NOT EXISTS quotas (
     project_id VARCHAR(255) NOT NULL,
-    `key` VARCHAR(190) NOT NULL,
+    `key` VARCHAR(300) NOT NULL,
     `limit` BIGINT NOT NULL,
     CONSTRAINT pk_quotas PRIMARY KEY (project_id, `key`)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
@@ -223,9 +223,54 @@ CREATE TABLE IF NOT EXISTS services (
 
 CREATE TABLE IF NOT EXISTS usages (
     project_id VARCHAR(255) NOT NULL,
-    `key` VARCHAR(190) NOT NULL,
+    `key` VARCHAR(300) NOT NULL,
     amount BIGINT NOT NULL,
     CONSTRAINT pk_usages PRIMARY KEY (project_id, `key`)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS pools (
+    id VARCHAR(255) NOT NULL,
+    backend_id VARCHAR(36) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    report MEDIUMTEXT NOT NULL,
+    sampled_us BIGINT NOT NULL,
+    volumes INTEGER NOT NULL,
+    allocated_gib BIGINT NOT NULL,
+    updated_at VARCHAR(26) NOT NULL,
+    CONSTRAINT pk_pools PRIMARY KEY (id),
+    CONSTRAINT uq_pools_backend_id_name UNIQUE (backend_id, name),
+    CONSTRAINT fk_pools_backend_id FOREIGN KEY(backend_id) REFERENCES backends (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS volume_types (
+    id VARCHAR(36) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    description VARCHAR(255),
+    is_public BOOL NOT NULL,
+    qos_specs_id VARCHAR(36),
+    extra_specs MEDIUMTEXT NOT NULL,
+    encryption MEDIUMTEXT NOT NULL,
+    created_at VARCHAR(26) NOT NULL,
+    updated_at VARCHAR(26),
+    CONSTRAINT pk_volume_types PRIMARY KEY (id),
+    CONSTRAINT uq_volume_types_name UNIQUE (name),
+    CONSTRAINT fk_volume_types_qos_specs_id FOREIGN KEY(qos_specs_id) REFERENCES qos_specs (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS default_types (
+    project_id VARCHAR(255) NOT NULL,
+    volume_type_id VARCHAR(36) NOT NULL,
+    created_at VARCHAR(26) NOT NULL,
+    updated_at VARCHAR(26),
+    CONSTRAINT pk_default_types PRIMARY KEY (project_id),
+    CONSTRAINT fk_default_types_volume_type_id FOREIGN KEY(volume_type_id) REFERENCES volume_types (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS volume_type_access (
+    volume_type_id VARCHAR(36) NOT NULL,
+    project_id VARCHAR(255) NOT NULL,
+    CONSTRAINT pk_volume_type_access PRIMARY KEY (volume_type_id, project_id),
+    CONSTRAINT fk_volume_type_access_volume_type_id FOREIGN KEY(volume_type_id) REFERENCES volume_types (id) ON DELETE CASCADE
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
 
 CREATE TABLE IF NOT EXISTS volumes (
@@ -269,6 +314,7 @@ CREATE TABLE IF NOT EXISTS volumes (
     updated_at VARCHAR(26),
     CONSTRAINT pk_volumes PRIMARY KEY (id),
     CONSTRAINT ck_volumes_size CHECK (size >= 0),
+    CONSTRAINT fk_volumes_volume_type_id FOREIGN KEY(volume_type_id) REFERENCES volume_types (id),
     KEY ix_volumes_backend (backend_id, pool),
     KEY ix_volumes_created (created_at, id),
     KEY ix_volumes_project (project_id, created_at, id),
@@ -303,20 +349,6 @@ CREATE TABLE IF NOT EXISTS attachments (
     KEY ix_attachments_volume (volume_id)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
 
-CREATE TABLE IF NOT EXISTS pools (
-    id VARCHAR(255) NOT NULL,
-    backend_id VARCHAR(36) NOT NULL,
-    name VARCHAR(255) NOT NULL,
-    report MEDIUMTEXT NOT NULL,
-    sampled_us BIGINT NOT NULL,
-    volumes INTEGER NOT NULL,
-    allocated_gib BIGINT NOT NULL,
-    updated_at VARCHAR(26) NOT NULL,
-    CONSTRAINT pk_pools PRIMARY KEY (id),
-    CONSTRAINT uq_pools_backend_id_name UNIQUE (backend_id, name),
-    CONSTRAINT fk_pools_backend_id FOREIGN KEY(backend_id) REFERENCES backends (id) ON DELETE CASCADE
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
-
 CREATE TABLE IF NOT EXISTS snapshots (
     id VARCHAR(36) NOT NULL,
     volume_id VARCHAR(36) NOT NULL,
@@ -341,35 +373,4 @@ CREATE TABLE IF NOT EXISTS snapshots (
     CONSTRAINT fk_snapshots_volume_id FOREIGN KEY(volume_id) REFERENCES volumes (id),
     KEY ix_snapshots_project (project_id, created_at, id),
     KEY ix_snapshots_volume (volume_id)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
-
-CREATE TABLE IF NOT EXISTS volume_types (
-    id VARCHAR(36) NOT NULL,
-    name VARCHAR(255) NOT NULL,
-    description VARCHAR(255),
-    is_public BOOL NOT NULL,
-    qos_specs_id VARCHAR(36),
-    extra_specs MEDIUMTEXT NOT NULL,
-    encryption MEDIUMTEXT NOT NULL,
-    created_at VARCHAR(26) NOT NULL,
-    updated_at VARCHAR(26),
-    CONSTRAINT pk_volume_types PRIMARY KEY (id),
-    CONSTRAINT uq_volume_types_name UNIQUE (name),
-    CONSTRAINT fk_volume_types_qos_specs_id FOREIGN KEY(qos_specs_id) REFERENCES qos_specs (id)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
-
-CREATE TABLE IF NOT EXISTS default_types (
-    project_id VARCHAR(255) NOT NULL,
-    volume_type_id VARCHAR(36) NOT NULL,
-    created_at VARCHAR(26) NOT NULL,
-    updated_at VARCHAR(26),
-    CONSTRAINT pk_default_types PRIMARY KEY (project_id),
-    CONSTRAINT fk_default_types_volume_type_id FOREIGN KEY(volume_type_id) REFERENCES volume_types (id)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
-
-CREATE TABLE IF NOT EXISTS volume_type_access (
-    volume_type_id VARCHAR(36) NOT NULL,
-    project_id VARCHAR(255) NOT NULL,
-    CONSTRAINT pk_volume_type_access PRIMARY KEY (volume_type_id, project_id),
-    CONSTRAINT fk_volume_type_access_volume_type_id FOREIGN KEY(volume_type_id) REFERENCES volume_types (id) ON DELETE CASCADE
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;

@@ -20,7 +20,7 @@ CREATE TABLE backends (
 
 CREATE TABLE charges (
     resource_id VARCHAR(36) NOT NULL,
-    "key" VARCHAR(190) NOT NULL,
+    "key" VARCHAR(300) NOT NULL,
     reason VARCHAR(32) NOT NULL,
     project_id VARCHAR(255) NOT NULL,
     amount BIGINT NOT NULL,
@@ -196,15 +196,15 @@ CREATE TABLE qos_specs (
 );
 
 CREATE TABLE quota_classes (
-    class VARCHAR(190) NOT NULL,
-    "key" VARCHAR(190) NOT NULL,
+    class VARCHAR(255) NOT NULL,
+    "key" VARCHAR(300) NOT NULL,
     "limit" BIGINT NOT NULL,
     CONSTRAINT pk_quota_classes PRIMARY KEY (class, "key")
 );
 
 CREATE TABLE quotas (
     project_id VARCHAR(255) NOT NULL,
-    "key" VARCHAR(190) NOT NULL,
+    "key" VARCHAR(300) NOT NULL,
     "limit" BIGINT NOT NULL,
     CONSTRAINT pk_quotas PRIMARY KEY (project_id, "key")
 );
@@ -237,9 +237,54 @@ CREATE TABLE services (
 
 CREATE TABLE usages (
     project_id VARCHAR(255) NOT NULL,
-    "key" VARCHAR(190) NOT NULL,
+    "key" VARCHAR(300) NOT NULL,
     amount BIGINT NOT NULL,
     CONSTRAINT pk_usages PRIMARY KEY (project_id, "key")
+);
+
+CREATE TABLE pools (
+    id VARCHAR(255) NOT NULL,
+    backend_id VARCHAR(36) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    report TEXT NOT NULL,
+    sampled_us BIGINT NOT NULL,
+    volumes INTEGER NOT NULL,
+    allocated_gib BIGINT NOT NULL,
+    updated_at VARCHAR(26) NOT NULL,
+    CONSTRAINT pk_pools PRIMARY KEY (id),
+    CONSTRAINT uq_pools_backend_id_name UNIQUE (backend_id, name),
+    CONSTRAINT fk_pools_backend_id FOREIGN KEY(backend_id) REFERENCES backends (id) ON DELETE CASCADE
+);
+
+CREATE TABLE volume_types (
+    id VARCHAR(36) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    description VARCHAR(255),
+    is_public BOOLEAN NOT NULL,
+    qos_specs_id VARCHAR(36),
+    extra_specs TEXT NOT NULL,
+    encryption TEXT NOT NULL,
+    created_at VARCHAR(26) NOT NULL,
+    updated_at VARCHAR(26),
+    CONSTRAINT pk_volume_types PRIMARY KEY (id),
+    CONSTRAINT uq_volume_types_name UNIQUE (name),
+    CONSTRAINT fk_volume_types_qos_specs_id FOREIGN KEY(qos_specs_id) REFERENCES qos_specs (id)
+);
+
+CREATE TABLE default_types (
+    project_id VARCHAR(255) NOT NULL,
+    volume_type_id VARCHAR(36) NOT NULL,
+    created_at VARCHAR(26) NOT NULL,
+    updated_at VARCHAR(26),
+    CONSTRAINT pk_default_types PRIMARY KEY (project_id),
+    CONSTRAINT fk_default_types_volume_type_id FOREIGN KEY(volume_type_id) REFERENCES volume_types (id)
+);
+
+CREATE TABLE volume_type_access (
+    volume_type_id VARCHAR(36) NOT NULL,
+    project_id VARCHAR(255) NOT NULL,
+    CONSTRAINT pk_volume_type_access PRIMARY KEY (volume_type_id, project_id),
+    CONSTRAINT fk_volume_type_access_volume_type_id FOREIGN KEY(volume_type_id) REFERENCES volume_types (id) ON DELETE CASCADE
 );
 
 CREATE TABLE volumes (
@@ -282,7 +327,8 @@ CREATE TABLE volumes (
     created_at VARCHAR(26) NOT NULL,
     updated_at VARCHAR(26),
     CONSTRAINT pk_volumes PRIMARY KEY (id),
-    CONSTRAINT ck_volumes_size CHECK (size >= 0)
+    CONSTRAINT ck_volumes_size CHECK (size >= 0),
+    CONSTRAINT fk_volumes_volume_type_id FOREIGN KEY(volume_type_id) REFERENCES volume_types (id)
 );
 
 CREATE INDEX ix_volumes_backend ON volumes (backend_id, pool);
@@ -325,20 +371,6 @@ CREATE INDEX ix_attachments_project ON attachments (project_id, created_at, id);
 
 CREATE INDEX ix_attachments_volume ON attachments (volume_id);
 
-CREATE TABLE pools (
-    id VARCHAR(255) NOT NULL,
-    backend_id VARCHAR(36) NOT NULL,
-    name VARCHAR(255) NOT NULL,
-    report TEXT NOT NULL,
-    sampled_us BIGINT NOT NULL,
-    volumes INTEGER NOT NULL,
-    allocated_gib BIGINT NOT NULL,
-    updated_at VARCHAR(26) NOT NULL,
-    CONSTRAINT pk_pools PRIMARY KEY (id),
-    CONSTRAINT uq_pools_backend_id_name UNIQUE (backend_id, name),
-    CONSTRAINT fk_pools_backend_id FOREIGN KEY(backend_id) REFERENCES backends (id) ON DELETE CASCADE
-);
-
 CREATE TABLE snapshots (
     id VARCHAR(36) NOT NULL,
     volume_id VARCHAR(36) NOT NULL,
@@ -366,34 +398,3 @@ CREATE TABLE snapshots (
 CREATE INDEX ix_snapshots_project ON snapshots (project_id, created_at, id);
 
 CREATE INDEX ix_snapshots_volume ON snapshots (volume_id);
-
-CREATE TABLE volume_types (
-    id VARCHAR(36) NOT NULL,
-    name VARCHAR(255) NOT NULL,
-    description VARCHAR(255),
-    is_public BOOLEAN NOT NULL,
-    qos_specs_id VARCHAR(36),
-    extra_specs TEXT NOT NULL,
-    encryption TEXT NOT NULL,
-    created_at VARCHAR(26) NOT NULL,
-    updated_at VARCHAR(26),
-    CONSTRAINT pk_volume_types PRIMARY KEY (id),
-    CONSTRAINT uq_volume_types_name UNIQUE (name),
-    CONSTRAINT fk_volume_types_qos_specs_id FOREIGN KEY(qos_specs_id) REFERENCES qos_specs (id)
-);
-
-CREATE TABLE default_types (
-    project_id VARCHAR(255) NOT NULL,
-    volume_type_id VARCHAR(36) NOT NULL,
-    created_at VARCHAR(26) NOT NULL,
-    updated_at VARCHAR(26),
-    CONSTRAINT pk_default_types PRIMARY KEY (project_id),
-    CONSTRAINT fk_default_types_volume_type_id FOREIGN KEY(volume_type_id) REFERENCES volume_types (id)
-);
-
-CREATE TABLE volume_type_access (
-    volume_type_id VARCHAR(36) NOT NULL,
-    project_id VARCHAR(255) NOT NULL,
-    CONSTRAINT pk_volume_type_access PRIMARY KEY (volume_type_id, project_id),
-    CONSTRAINT fk_volume_type_access_volume_type_id FOREIGN KEY(volume_type_id) REFERENCES volume_types (id) ON DELETE CASCADE
-);
