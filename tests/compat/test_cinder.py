@@ -120,7 +120,7 @@ def test_a_type_is_given_to_projects_and_encrypts(clients: Clients, name: str) -
     clients.cinder("encryption-type-update", kind, "--key-size", "512")
     clients.cinder("encryption-type-delete", kind)
     clients.cinder("type-delete", kind)
-    assert kind not in [row["ID"] for row in clients.cinder("type-list", "--all").rows]
+    assert kind not in [row["ID"] for row in clients.cinder("type-list").rows]
 
 
 def test_the_quota_class_changes_everybodys_limits(clients: Clients) -> None:
