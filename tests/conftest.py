@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,9 @@ settings.load_profile("full")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts what it puts into the background with these ignored, and every child inherits that: Ctrl-C is tested.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ.setdefault(RUN_MARK, f"{CHECKOUT}:{os.getpid()}")
 
 

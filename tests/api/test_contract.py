@@ -16,12 +16,11 @@ OUTSIDE = {"versions.all", "versions.v3", "healthcheck"}
 #: Nouns whose operations are still to come.
 TO_COME = {
     "backups", "capabilities", "cgsnapshots", "clusters", "consistencygroups", "group_snapshots", "group_specs",
-    "group_types", "groups", "hosts", "manageable_snapshots", "manageable_volumes", "os-snapshot-manage", "os-transfers",
-    "os-volume-manage", "transfers", "workers",
+    "group_types", "groups", "hosts", "manageable_snapshots", "manageable_volumes", "os-snapshot-manage",
+    "os-volume-manage", "workers",
 }  # fmt: skip
 #: Further operations to come, of nouns that are here.
 TO_COME_SINGLY = {
-    "services.enable", "services.disable", "services.disable_log_reason", "services.freeze", "services.thaw",
     "services.failover_host", "services.failover", "services.set_log", "services.get_log", "snapshots.action.os-unmanage",
     "volumes.action.os-extend_volume_completion",
     "volumes.action.os-migrate_volume", "volumes.action.os-migrate_volume_completion", "volumes.action.os-reimage",

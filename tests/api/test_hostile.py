@@ -96,6 +96,17 @@ def bodies(ids: dict[str, str]) -> dict[str, Any]:
         "types.update": {"volume_type": {"name": "t", "description": "d", "is_public": True}},
         "type_extra_specs.create": {"extra_specs": {"k": "v"}},
         "type_extra_specs.update": {"k": "v"},
+        "services.enable": {"host": "store1@folder", "binary": "cinder-volume", "service": "s", "cluster": "c"},
+        "services.disable": {"host": "store1@folder", "binary": "cinder-volume"},
+        "services.disable_log_reason": {
+            "host": "store1@folder", "binary": "cinder-volume", "disabled_reason": "r"
+        },
+        "services.freeze": {"host": "store1@folder"},
+        "services.thaw": {"host": "store1@folder"},
+        "transfers.create": {"transfer": {"volume_id": ids["volume_id"], "name": "n", "no_snapshots": True}},
+        "transfers.accept": {"accept": {"auth_key": "k"}},
+        "os-transfers.create": {"transfer": {"volume_id": ids["volume_id"], "name": "n"}},
+        "os-transfers.accept": {"accept": {"auth_key": "k"}},
         "types.action.addProjectAccess": {"addProjectAccess": {"project": "p"}},
         "types.action.removeProjectAccess": {"removeProjectAccess": {"project": "p"}},
         "type_encryption.create": {
@@ -173,6 +184,9 @@ def test_no_value_anywhere_is_a_defect(
         "volume_id": volume, "snapshot_id": rows.snapshot(store, volume), "attachment_id": rows.attachment(store, volume),
         "type_id": kind, "key": "k", "target_project_id": rows.PROJECT, "class": "default",
         "qos_id": client.post("/v3/qos-specs", {"qos_specs": {"name": "own", "k": "v"}}).json()["qos_specs"]["id"],
+        "transfer_id": client.post(
+            "/v3/volume-transfers", {"transfer": {"volume_id": rows.volume(store)}}
+        ).json()["transfer"]["id"],
         "encryption_id": client.post(f"/v3/types/{kind}/encryption", encryption).json()["encryption"]["encryption_id"],
     }  # fmt: skip
     path = "/v3" + route.path.format(**{name: ids[name] for name in route.values})

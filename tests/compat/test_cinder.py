@@ -123,6 +123,35 @@ def test_a_type_is_given_to_projects_and_encrypts(clients: Clients, name: str) -
     assert kind not in [row["ID"] for row in clients.cinder("type-list").rows]
 
 
+def test_a_volume_is_offered_accepted_and_taken_back(clients: Clients, volume: str) -> None:
+    def offer() -> dict[str, str]:
+        return {row["Property"]: row["Value"] for row in clients.cinder("transfer-create", volume).rows}
+
+    made = offer()
+    clients.cinder("transfer-accept", made["id"], made["auth_key"])
+    again = offer()
+    assert [row["ID"] for row in clients.cinder("transfer-list").rows] == [again["id"]]
+    clients.cinder("transfer-delete", again["id"])
+    assert clients.cinder("transfer-list").rows == []
+
+
+def test_a_service_is_disabled_and_enabled(clients: Clients) -> None:
+    host = next(
+        row["Host"] for row in clients.cinder("service-list").rows if row["Binary"] == "cinder-volume"
+    )
+
+    def status() -> str:
+        rows = clients.cinder("service-list", "--host", host).rows
+        return next(row["Status"] for row in rows if row["Binary"] == "cinder-volume")
+
+    clients.cinder("service-disable", host, "cinder-volume", "--reason", "disk")
+    assert status() == "disabled"
+    clients.cinder("service-enable", host, "cinder-volume")
+    assert status() == "enabled"
+    clients.cinder("freeze-host", host)
+    clients.cinder("thaw-host", host)
+
+
 def test_the_quota_class_changes_everybodys_limits(clients: Clients) -> None:
     before = {row["Property"]: row["Value"] for row in clients.cinder("quota-class-show", "default").rows}
     clients.cinder("quota-class-update", "default", "--backups", "3")

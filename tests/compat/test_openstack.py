@@ -154,6 +154,18 @@ def test_qos_specs_are_made_given_to_a_type_changed_and_deleted(clients: Clients
     assert name not in [one["Name"] for one in clients.openstack(*qos, "list", "-f", "json").json]
 
 
+def test_a_volume_is_offered_and_accepted(clients: Clients, volume: str, name: str) -> None:
+    request = ("volume", "transfer", "request")
+    made = clients.openstack(*request, "create", "--name", name, volume, "-f", "json").json
+    assert made["volume_id"] == volume
+    assert [one["ID"] for one in clients.openstack(*request, "list", "-f", "json").json] == [made["id"]]
+    clients.openstack(*request, "accept", "--auth-key", made["auth_key"], made["id"])
+    assert clients.openstack("volume", "show", volume, "-f", "json").json["status"] == "available"
+    again = clients.openstack(*request, "create", volume, "-f", "json").json
+    clients.openstack(*request, "delete", again["id"])
+    assert clients.openstack(*request, "list", "-f", "json").json == []
+
+
 def test_services_pools_and_zones_are_listed(clients: Clients) -> None:
     services = clients.openstack("volume", "service", "list", "-f", "json").json
     assert {"cinder-volume", "cinder-scheduler"} <= {item["Binary"] for item in services}

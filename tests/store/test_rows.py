@@ -209,7 +209,7 @@ def test_a_service_beats_without_losing_what_an_operator_set(store: Store) -> No
 
     store.write_sync(beat)
     (row,) = store.read_sync(services.page)
-    store.write_sync(lambda tx: services.write(tx, row.id, disabled=True, disabled_reason="disk"))
+    store.write_sync(lambda tx: services.switch(tx, row, disabled=True, reason="disk"))
     store.write_sync(beat)
     (again,) = store.read_sync(services.page)
     assert (again.id, again.disabled, again.disabled_reason) == (row.id, True, "disk")

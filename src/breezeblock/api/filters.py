@@ -104,6 +104,15 @@ QOS = Filters(
     orders=frozenset({"id", "name", "consumer", "created_at", "updated_at"}),
 )
 
+TRANSFER = Filters(
+    listed=("name",),
+    columns={
+        "id": TEXT, "name": TEXT, "volume_id": TEXT, "project_id": TEXT, "no_snapshots": TRUTH, "created_at": TIME,
+    },
+    orders=frozenset({"id", "name", "volume_id", "created_at"}),
+    renamed={"display_name": "name", "source_project_id": "project_id"},
+)  # fmt: skip
+
 MESSAGE = Filters(
     listed=("resource_uuid", "resource_type", "event_id", "request_id", "message_level"),
     columns={

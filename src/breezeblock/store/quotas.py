@@ -100,23 +100,10 @@ def charge(
 ) -> None:
     """Charge a resource, all keys or none. `size` (GiB) is checked against per_volume_gigabytes. Raises OverQuota and changes nothing."""
     wanted = limits(tx, project_id)
-    most = wanted.get("per_volume_gigabytes", -1)
-    if size is not None and 0 <= most < size:
-        raise OverQuota(
-            f"Requested volume size {size}G is larger than the maximum allowed limit {most}G, it would exceed the quota",
-            needed=f"{size} GiB per volume",
-            had=f"a limit of {most} GiB",
-        )
+    if size is not None:
+        _within_one_volume(wanted, size)
     current = _lock(tx, project_id, amounts)
-    for key, amount in amounts.items():
-        limit = wanted.get(key, -1)
-        if amount > 0 and 0 <= limit < current[key] + amount:
-            raise OverQuota(
-                _over(key, amount, current[key], limit),
-                needed=f"{amount} {key}",
-                had=f"{limit - current[key]} left of {limit}",
-                key=key,
-            )
+    _refuse_over(wanted, current, amounts)
     made = [
         {"resource_id": resource_id, "key": key, "reason": reason, "project_id": project_id, "amount": amount}
         for key, amount in amounts.items()
@@ -151,6 +138,31 @@ def fold(tx: Tx, resource_id: str, reason: str) -> None:
             # a key that the resource was not charged under before (its type has another name by now)
             tx.execute(update(charges).where(held, charges.c.key == row.key).values(reason=""))
     tx.execute(delete(charges).where(held))
+
+
+def move(tx: Tx, resource_ids: Sequence[str], project_id: str, *, size: int) -> None:
+    """Another project owns these resources from now on: their charges and the usage go there, all or none. `size` (GiB) of the volume
+    among them. Raises OverQuota and changes nothing."""
+    wanted = limits(tx, project_id)
+    _within_one_volume(wanted, size)
+    mine = charges.c.resource_id.in_(list(resource_ids))
+    query = select(charges.c.project_id, charges.c.key, charges.c.amount).where(mine)
+    rows = [row for row in tx.rows(locked(tx, query)) if row.project_id != project_id]
+    taken: dict[str, dict[str, int]] = {}
+    gained: dict[str, int] = {}
+    for row in rows:
+        owner = taken.setdefault(row.project_id, {})
+        owner[row.key] = owner.get(row.key, 0) + int(row.amount)
+        gained[row.key] = gained.get(row.key, 0) + int(row.amount)
+    if not gained:
+        return
+    # one order for everybody who moves something between two projects
+    usage = {name: _lock(tx, name, taken.get(name, gained)) for name in sorted({*taken, project_id})}
+    _refuse_over(wanted, usage[project_id], gained)
+    tx.execute(update(charges).where(mine).values(project_id=project_id))
+    for owner_id, amounts in taken.items():
+        _store(tx, owner_id, {key: usage[owner_id][key] - amount for key, amount in amounts.items()})
+    _store(tx, project_id, {key: usage[project_id][key] + amount for key, amount in gained.items()})
 
 
 def rename_type(tx: Tx, before: str, after: str) -> None:
@@ -258,6 +270,28 @@ _DISCHARGE_ONE = Prepared(
         charges.c.resource_id == bindparam("resource"), charges.c.reason == bindparam("why")
     )
 )
+
+
+def _within_one_volume(limits: Mapping[str, int], size: int) -> None:
+    most = limits.get("per_volume_gigabytes", -1)
+    if 0 <= most < size:
+        raise OverQuota(
+            f"Requested volume size {size}G is larger than the maximum allowed limit {most}G, it would exceed the quota",
+            needed=f"{size} GiB per volume",
+            had=f"a limit of {most} GiB",
+        )
+
+
+def _refuse_over(limits: Mapping[str, int], current: Mapping[str, int], amounts: Mapping[str, int]) -> None:
+    for key, amount in amounts.items():
+        limit = limits.get(key, -1)
+        if amount > 0 and 0 <= limit < current[key] + amount:
+            raise OverQuota(
+                _over(key, amount, current[key], limit),
+                needed=f"{amount} {key}",
+                had=f"{limit - current[key]} left of {limit}",
+                key=key,
+            )
 
 
 def _over(key: str, amount: int, current: int, limit: int) -> str:

@@ -288,6 +288,22 @@ attachments = _table(
     Index("ix_attachments_agent", "agent_host"),
 )
 
+#: offers of a volume to another project; gone once accepted or taken back.
+transfers = _table(
+    "transfers",
+    Column("id", _id(), primary_key=True),
+    Column("volume_id", _id(), ForeignKey("volumes.id", ondelete="CASCADE"), nullable=False, unique=True),
+    #: who offers.
+    Column("project_id", _name(), nullable=False),
+    Column("name", _name()),
+    #: the key itself is shown once and stored nowhere.
+    Column("key_salt", String(64), nullable=False),
+    Column("key_hash", String(64), nullable=False),
+    Column("no_snapshots", Boolean, nullable=False),
+    Column("created_at", _time(), nullable=False),
+    Index("ix_transfers_project", "project_id", "created_at", "id"),
+)
+
 messages = _table(
     "messages",
     Column("id", _id(), primary_key=True),

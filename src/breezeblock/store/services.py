@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import delete, select, update
 
+from breezeblock.store import pools
 from breezeblock.store.schema import processes, services
 from breezeblock.store.sql import upsert
 from breezeblock.store.transaction import Tx
@@ -89,5 +90,14 @@ def page(tx: Tx) -> list[ServiceRow]:
     return [ServiceRow(*(*row[:-1], (now - row.seen_us) / 1e6)) for row in rows]
 
 
-def write(tx: Tx, id: str, **values: Any) -> None:
-    tx.execute(update(services).where(services.c.id == id).values(**values))
+def switch(tx: Tx, service: ServiceRow, *, disabled: bool, reason: str | None) -> None:
+    """A service takes new work, or does not. Its backend follows: that is what the scheduler looks at."""
+    tx.execute(
+        update(services)
+        .where(services.c.id == service.id)
+        .values(disabled=disabled, disabled_reason=reason if disabled else None)
+    )
+    if service.backend_id is not None:
+        pools.write_backend(
+            tx, service.backend_id, enabled=not disabled, disabled_reason=reason if disabled else None
+        )

@@ -3,8 +3,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from breezeblock.operations.placement import state_of
+from breezeblock.scheduler.filters.service import service
+from breezeblock.scheduler.policy import Policy
+from breezeblock.scheduler.request import PlacementRequest
 from breezeblock.store import messages, pools, services
 from breezeblock.store.database import Store
 from tests.api import rows
@@ -38,6 +44,81 @@ def test_services_filter_by_host_and_binary_and_are_for_administrators(
     assert len(client.get("/v3/os-services?binary=cinder-volume").json()["services"]) == 1
     assert len(client.get("/v3/os-services?host=store1").json()["services"]) == 2
     assert client.get("/v3/os-services?host=store9").json() == {"services": []}
+
+
+REQUEST = PlacementRequest(volume_id="v", size=1, project_id="p", type_name="t", extra_specs={})
+WHICH = {"host": "store1@folder", "binary": "cinder-volume"}
+
+
+def switched(client: Client, how: str, **more: object) -> Any:
+    return client.put(f"/v3/os-services/{how}", {**WHICH, **more})
+
+
+@pytest.mark.usefixtures("beating")
+def test_nothing_is_placed_on_the_backend_of_a_disabled_service(client: Client, store: Store) -> None:
+    def placeable() -> bool:
+        (pool,) = store.read_sync(pools.page)
+        return service(REQUEST, state_of(pool), Policy()).passed
+
+    assert placeable()
+    answer = switched(client, "disable-log-reason", disabled_reason=" disk ")
+    assert (answer.status, answer.json()) == (
+        200,
+        {"host": WHICH["host"], "service": "cinder-volume", "binary": "cinder-volume", "status": "disabled",
+         "disabled": True, "disabled_reason": "disk"},
+    )  # fmt: skip
+    _, volume = client.get("/v3/os-services").json()["services"]
+    assert (volume["status"], volume["disabled_reason"]) == ("disabled", "disk")
+    assert not placeable()
+    answer = switched(client, "enable")
+    assert (answer.json()["status"], answer.json()["disabled"]) == ("enabled", False)
+    _, volume = client.get("/v3/os-services").json()["services"]
+    assert (volume["status"], volume["disabled_reason"]) == ("enabled", None)
+    assert placeable()
+    assert switched(client, "disable").json()["disabled"] is True
+    assert not placeable()
+
+
+@pytest.mark.usefixtures("beating")
+def test_a_frozen_backend_gets_nothing_until_it_is_thawed(client: Client, store: Store) -> None:
+    where = {"host": WHICH["host"]}
+    assert client.put("/v3/os-services/thaw", where).status == 400
+    answer = client.put("/v3/os-services/freeze", where)
+    assert (answer.status, answer.body) == (200, b"")
+    assert client.put("/v3/os-services/freeze", where).status == 400
+    _, volume = client.get("/v3/os-services").json()["services"]
+    assert volume["frozen"] is True
+    (pool,) = store.read_sync(pools.page)
+    assert not service(REQUEST, state_of(pool), Policy()).passed
+    assert client.put("/v3/os-services/thaw", where).status == 200
+    (pool,) = store.read_sync(pools.page)
+    assert service(REQUEST, state_of(pool), Policy()).passed
+
+
+@pytest.mark.usefixtures("beating")
+@pytest.mark.parametrize(
+    ("how", "body", "status"),
+    [
+        ("enable", {"host": "store9", "binary": "cinder-volume"}, 404),
+        ("enable", {"host": "store1@folder"}, 400),
+        ("enable", {"host": "store1@folder", "service": "cinder-volume"}, 200),
+        ("disable", {"binary": "cinder-volume"}, 400),
+        ("disable", {"host": "a b", "binary": "cinder-volume"}, 400),
+        ("disable-log-reason", WHICH, 400),
+        ("disable-log-reason", {**WHICH, "disabled_reason": " "}, 400),
+        ("freeze", {}, 400),
+        ("freeze", {"host": "store9@x"}, 400),
+        ("freeze", {"host": "store1"}, 400),
+        ("freeze", {"cluster": "c"}, 400),
+    ],
+)
+def test_a_service_is_named_exactly(client: Client, how: str, body: dict[str, str], status: int) -> None:
+    assert client.put(f"/v3/os-services/{how}", body).status == status
+
+
+def test_services_are_switched_by_administrators(member: Client) -> None:
+    for how in ("enable", "disable", "freeze", "thaw"):
+        assert switched(member, how).status == 403
 
 
 def test_pools_name_the_backends_and_with_detail_their_capabilities(client: Client, member: Client) -> None:

@@ -374,3 +374,18 @@ CREATE TABLE IF NOT EXISTS snapshots (
     KEY ix_snapshots_project (project_id, created_at, id),
     KEY ix_snapshots_volume (volume_id)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS transfers (
+    id VARCHAR(36) NOT NULL,
+    volume_id VARCHAR(36) NOT NULL,
+    project_id VARCHAR(255) NOT NULL,
+    name VARCHAR(255),
+    key_salt VARCHAR(64) NOT NULL,
+    key_hash VARCHAR(64) NOT NULL,
+    no_snapshots BOOL NOT NULL,
+    created_at VARCHAR(26) NOT NULL,
+    CONSTRAINT pk_transfers PRIMARY KEY (id),
+    CONSTRAINT uq_transfers_volume_id UNIQUE (volume_id),
+    CONSTRAINT fk_transfers_volume_id FOREIGN KEY(volume_id) REFERENCES volumes (id) ON DELETE CASCADE,
+    KEY ix_transfers_project (project_id, created_at, id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;

@@ -398,3 +398,19 @@ CREATE TABLE snapshots (
 CREATE INDEX ix_snapshots_project ON snapshots (project_id, created_at, id);
 
 CREATE INDEX ix_snapshots_volume ON snapshots (volume_id);
+
+CREATE TABLE transfers (
+    id VARCHAR(36) NOT NULL,
+    volume_id VARCHAR(36) NOT NULL,
+    project_id VARCHAR(255) NOT NULL,
+    name VARCHAR(255),
+    key_salt VARCHAR(64) NOT NULL,
+    key_hash VARCHAR(64) NOT NULL,
+    no_snapshots BOOLEAN NOT NULL,
+    created_at VARCHAR(26) NOT NULL,
+    CONSTRAINT pk_transfers PRIMARY KEY (id),
+    CONSTRAINT uq_transfers_volume_id UNIQUE (volume_id),
+    CONSTRAINT fk_transfers_volume_id FOREIGN KEY(volume_id) REFERENCES volumes (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_transfers_project ON transfers (project_id, created_at, id);
