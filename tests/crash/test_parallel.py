@@ -45,8 +45,11 @@ def test_a_kill_among_deletes_side_by_side_leaves_none_either(backend: str, nth:
     world.service.arm("file.sweep.unlinked", nth)
     for id in [origin, *clones]:
         world.attempt(lambda id=id: world.api.delete_volume(id))  # type: ignore[misc]
-    if world.service.ended(2.0) is not None:
+    survived = world.outlived(grace=0.2) and world.service.disarm()
+    if not survived:
         world.recover()
+    # how many layers are unlinked by themselves depends on who comes first; so many always are
+    assert not survived or nth > 6
     world.truth.settled(60.0)
     assert world.truth.problems() == []
     assert content.holds(world.layer(f"volume-{kept}"), tag)
