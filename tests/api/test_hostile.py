@@ -96,6 +96,15 @@ def bodies(ids: dict[str, str]) -> dict[str, Any]:
         "types.update": {"volume_type": {"name": "t", "description": "d", "is_public": True}},
         "type_extra_specs.create": {"extra_specs": {"k": "v"}},
         "type_extra_specs.update": {"k": "v"},
+        "group_types.create": {
+            "group_type": {"name": "g", "description": "d", "is_public": True, "group_specs": {"k": "v"}}
+        },
+        "group_types.update": {"group_type": {"name": "g", "description": "d", "is_public": True}},
+        "group_specs.create": {"group_specs": {"k": "v"}},
+        "group_specs.update": {"k": "v"},
+        "clusters.enable": {"name": "c", "binary": "cinder-volume"},
+        "clusters.disable": {"name": "c", "binary": "cinder-volume", "disabled_reason": "r"},
+        "hosts.update": {"status": "enable"},
         "services.enable": {"host": "store1@folder", "binary": "cinder-volume", "service": "s", "cluster": "c"},
         "services.disable": {"host": "store1@folder", "binary": "cinder-volume"},
         "services.disable_log_reason": {
@@ -184,6 +193,10 @@ def test_no_value_anywhere_is_a_defect(
         "volume_id": volume, "snapshot_id": rows.snapshot(store, volume), "attachment_id": rows.attachment(store, volume),
         "type_id": kind, "key": "k", "target_project_id": rows.PROJECT, "class": "default",
         "qos_id": client.post("/v3/qos-specs", {"qos_specs": {"name": "own", "k": "v"}}).json()["qos_specs"]["id"],
+        "host": "store1@folder",
+        "group_type_id": client.at("latest")
+        .post("/v3/group_types", {"group_type": {"name": "own", "group_specs": {"k": "v"}}})
+        .json()["group_type"]["id"],
         "transfer_id": client.post(
             "/v3/volume-transfers", {"transfer": {"volume_id": rows.volume(store)}}
         ).json()["transfer"]["id"],
