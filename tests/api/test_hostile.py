@@ -239,6 +239,8 @@ def test_no_query_is_a_defect(
     ids = dict.fromkeys(route.values, volume) | {"key": "k"}
     path = "/v3" + route.path.format(**ids)
     asked = QUERIES if "{" not in route.path else ("wait", "usage", "limit")
+    if store.dialect != "sqlite":  # keys that a route does not read end at the edge, which is the same before all of them
+        asked = tuple({query.name for query in route.query} | ({"marker"} if route.query else set()))
     latest = client.at("latest")
     for key in asked:
         for value in VALUES if store.dialect == "sqlite" else VALUES[::3]:
