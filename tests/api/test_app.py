@@ -6,10 +6,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
+from typing import Any
 
 import pytest
 
 from breezeblock.api import app as application
+from breezeblock.api import wire
 from breezeblock.api.app import Api
 from breezeblock.api.route import PLAIN, Route
 from breezeblock.api.services import Facts, Services
@@ -168,6 +170,29 @@ def test_a_body_of_unknown_length_is_cut_off_at_the_limit(api: Api) -> None:
         return read
 
     assert asyncio.run(endless()) == 2
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "BODY_SECONDS", 0.05)
+    sent: list[Any] = []
+    parts = iter([b"{", b'"volume"'])
+
+    async def receive() -> dict[str, object]:
+        chunk = next(parts, None)
+        if chunk is None:
+            await asyncio.sleep(60)
+        return {"type": "http.request", "body": chunk, "more_body": True}
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/v3/volumes", "query_string": b"", "scheme": "http",
+        "headers": [(b"x-auth-token", b"the-administrators-token")],
+    }  # fmt: skip
+    asyncio.run(asyncio.wait_for(api(scope, receive, send), 10))
+    assert sent[0]["status"] == 400
+    assert b"did not come in time" in sent[1]["body"]
 
 
 def test_a_client_that_goes_away_is_answered_nothing(api: Api) -> None:

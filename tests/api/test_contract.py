@@ -15,9 +15,8 @@ DECLARED = {route.id: route for route in v3.routes()}
 OUTSIDE = {"versions.all", "versions.v3", "healthcheck"}
 #: Nouns whose operations are still to come.
 TO_COME = {
-    "backups", "capabilities", "cgsnapshots", "clusters", "consistencygroups", "group_snapshots", "group_specs",
-    "group_types", "groups", "hosts", "manageable_snapshots", "manageable_volumes", "os-snapshot-manage",
-    "os-volume-manage", "workers",
+    "backups", "cgsnapshots", "consistencygroups", "group_snapshots", "groups", "manageable_snapshots", "manageable_volumes",
+    "os-snapshot-manage", "os-volume-manage", "workers",
 }  # fmt: skip
 #: Further operations to come, of nouns that are here.
 TO_COME_SINGLY = {

@@ -152,6 +152,23 @@ def test_a_service_is_disabled_and_enabled(clients: Clients) -> None:
     clients.cinder("thaw-host", host)
 
 
+def test_a_group_type_with_specs_is_made_and_deleted(clients: Clients, name: str) -> None:
+    kind = clients.cinder("group-type-create", name).rows[0]["ID"]
+    clients.cinder("group-type-key", kind, "set", "consistent_group_snapshot_enabled=<is> True")
+    listed = next(row for row in clients.cinder("group-specs-list").rows if row["ID"] == kind)
+    assert listed["group_specs"] == "{'consistent_group_snapshot_enabled': '<is> True'}"
+    clients.cinder("group-type-delete", kind)
+    assert kind not in [row["ID"] for row in clients.cinder("group-type-list").rows]
+
+
+def test_what_a_backend_can_do_is_told(clients: Clients) -> None:
+    host = next(
+        row["Host"] for row in clients.cinder("service-list").rows if row["Binary"] == "cinder-volume"
+    )
+    assert clients.cinder("get-capabilities", host).status == 0
+    assert clients.cinder("cluster-list").rows == []
+
+
 def test_the_quota_class_changes_everybodys_limits(clients: Clients) -> None:
     before = {row["Property"]: row["Value"] for row in clients.cinder("quota-class-show", "default").rows}
     clients.cinder("quota-class-update", "default", "--backups", "3")

@@ -98,6 +98,12 @@ VOLUME_TYPE = Filters(
     orders=frozenset({"id", "name", "description", "is_public", "created_at", "updated_at"}),
 )
 
+GROUP_TYPE = Filters(
+    listed=("is_public",),
+    columns={"id": TEXT, "name": TEXT, "description": TEXT, "created_at": TIME, "updated_at": TIME},
+    orders=frozenset({"id", "name", "description", "is_public", "created_at", "updated_at"}),
+)
+
 QOS = Filters(
     listed=("id", "name", "consumer"),
     columns={"id": TEXT, "name": TEXT, "consumer": TEXT, "created_at": TIME, "updated_at": TIME},

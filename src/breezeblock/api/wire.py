@@ -5,12 +5,14 @@ and not a framework's request and response objects: measured on the same routes,
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 import msgspec
 
-from breezeblock.model.errors import TooLarge
+from breezeblock.model.errors import Malformed, TooLarge
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -20,6 +22,11 @@ Header = tuple[bytes, bytes]
 JSON_TYPES = frozenset({"application/json", "application/vnd.openstack.volume+json"})
 _JSON: Header = (b"content-type", b"application/json")
 _TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
+
+
+#: Seconds for a whole body.
+BODY_SECONDS = 30.0
+_NO_CLOCK = contextlib.nullcontext()
 
 
 class PlainText(msgspec.Struct, frozen=True):
@@ -84,9 +91,20 @@ async def read_body(receive: Receive, head: RequestHead, limit: int) -> bytes:
     """The whole body. Refuses (413) as soon as it is known to be longer than `limit` bytes."""
     if head.length > limit:
         raise _too_large(limit, head.length)
+    first = await receive()
+    try:
+        # Nearly every body is one message: only one that dawdles pays for the clock.
+        async with asyncio.timeout(BODY_SECONDS) if first.get("more_body", False) else _NO_CLOCK:
+            return await _collected(first, receive, limit)
+    except TimeoutError:
+        raise Malformed(
+            "The request body did not come in time", needed=f"all of it within {BODY_SECONDS:g} s"
+        ) from None
+
+
+async def _collected(message: Any, receive: Receive, limit: int) -> bytes:
     chunks, size = [], 0
     while True:
-        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         chunk = message.get("body", b"")
@@ -96,6 +114,7 @@ async def read_body(receive: Receive, head: RequestHead, limit: int) -> bytes:
         chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        message = await receive()
 
 
 def _too_large(limit: int, size: int) -> TooLarge:

@@ -179,6 +179,17 @@ volume_type_access = _table(
     Column("project_id", _name(), primary_key=True),
 )
 
+group_types = _table(
+    "group_types",
+    Column("id", _id(), primary_key=True),
+    Column("name", _name(), nullable=False, unique=True),
+    Column("description", _name()),
+    Column("is_public", Boolean, nullable=False),
+    Column("group_specs", _Json, nullable=False),
+    Column("created_at", _time(), nullable=False),
+    Column("updated_at", _time()),
+)
+
 #: the type that a project's volumes get when nobody names one.
 default_types = _table(
     "default_types",

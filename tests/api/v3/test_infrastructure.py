@@ -121,6 +121,50 @@ def test_services_are_switched_by_administrators(member: Client) -> None:
         assert switched(member, how).status == 403
 
 
+@pytest.mark.usefixtures("beating")
+def test_a_host_tells_what_projects_have_there(client: Client, member: Client, store: Store) -> None:
+    assert member.get("/v3/os-hosts").status == 403
+    volume = rows.volume(store, size=3, backend_id=rows.BACKEND, pool="pool")
+    rows.snapshot(store, volume)
+    (host,) = [row for row in client.get("/v3/os-hosts").json()["hosts"] if row["service"] == "cinder-volume"]
+    assert set(host) == {"host_name", "service", "zone", "service-status", "service-state", "last-update"}
+    assert (host["service-status"], host["service-state"]) == ("available", "enabled")
+    total, mine = client.get("/v3/os-hosts/store1@folder").json()["host"]
+    assert (total["resource"]["project"], mine["resource"]["project"]) == ("(total)", rows.PROJECT)
+    for one in (total["resource"], mine["resource"]):
+        assert (one["volume_count"], one["total_volume_gb"], one["snapshot_count"]) == ("1", "3", "1")
+    assert client.get("/v3/os-hosts/store9@folder").status == 404
+    assert client.put("/v3/os-hosts/store1@folder", {"status": "disable"}).json() == {
+        "host": "store1@folder",
+        "status": "disabled",
+    }
+    assert [row["service"] for row in client.get("/v3/os-hosts").json()["hosts"]] == ["cinder-scheduler"]
+    assert client.put("/v3/os-hosts/store1@folder", {"status": "perhaps"}).status == 400
+
+
+def test_a_backend_tells_what_it_can_do(client: Client, member: Client) -> None:
+    assert member.get("/v3/capabilities/store1@folder").status == 403
+    for host in ("store1@folder", "store1@folder%23pool"):
+        found = client.get(f"/v3/capabilities/{host}").json()
+        assert (found["volume_backend_name"], found["storage_protocol"]) == ("folder", "nbd")
+        assert {one["type"] for one in found["properties"].values()} == {"boolean"}
+    assert client.get("/v3/capabilities/store9@folder").status == 404
+
+
+def test_there_are_no_clusters(client: Client, member: Client) -> None:
+    client = client.at("3.7")
+    for path in ("/v3/clusters", "/v3/clusters/detail?is_up=true"):
+        assert client.get(path).json() == {"clusters": []}
+    assert client.get("/v3/clusters?mystery=1").status == 400
+    assert client.get("/v3/clusters?frozen=1").status == 400
+    assert client.at("3.26").get("/v3/clusters?frozen=1").status == 200
+    assert client.get("/v3/clusters/one").status == 404
+    for how in ("enable", "disable"):
+        assert client.put(f"/v3/clusters/{how}", {"name": "one"}).status == 404
+        assert client.put(f"/v3/clusters/{how}", {}).status == 400
+    assert member.at("3.7").get("/v3/clusters").status == 403
+
+
 def test_pools_name_the_backends_and_with_detail_their_capabilities(client: Client, member: Client) -> None:
     assert member.get("/v3/scheduler-stats/get_pools").status == 403
     assert client.get("/v3/scheduler-stats/get_pools").json() == {"pools": [{"name": "store1@folder#pool"}]}

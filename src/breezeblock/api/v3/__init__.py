@@ -11,8 +11,11 @@ def routes() -> tuple[Route, ...]:
     from breezeblock.api import extension
     from breezeblock.api.v3 import (
         attachments,
+        clusters,
         default_types,
         extensions,
+        group_types,
+        hosts,
         limits,
         messages,
         pools,
@@ -61,7 +64,10 @@ def routes() -> tuple[Route, ...]:
         limits,
         quota_sets,
         quota_class_sets,
+        group_types,
         services,
+        clusters,
+        hosts,
         pools,
         zones,
         extensions,

@@ -66,7 +66,7 @@ def index(call: Call, tx: Tx) -> Answer:
 
 
 #: host, host@backend or host@backend#pool.
-Host = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._@#:+]+(?!\n)$")]
+Host = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-._#@:/+\[\]]+(?!\n)$")]
 
 
 class Which(msgspec.Struct):
@@ -152,7 +152,7 @@ def _switch(tx: Tx, which: Which, *, disabled: bool, reason: str | None = None) 
     binary = which.binary or which.service
     if not binary:
         raise BadRequest("The body needs the key 'binary'", needed="binary (or service)")
-    row = _find(tx, which.host, binary)
+    row = find(tx, which.host, binary)
     if row is None:
         raise NotFound(f"Service {binary[:60]} on host {which.host[:60]} could not be found")
     services.switch(tx, row, disabled=disabled, reason=reason)
@@ -173,7 +173,7 @@ def _set_frozen(tx: Tx, which: Backend, *, frozen: bool) -> None:
             needed="host",
             had="cluster" if which.cluster else "none",
         )
-    row = _find(tx, which.host, VOLUME)
+    row = find(tx, which.host, VOLUME)
     backend = None if row is None or row.backend_id is None else pools.backend(tx, row.backend_id)
     if backend is None:
         raise BadRequest(f"Unknown backend {which.host[:60]}", needed="host@backend of a volume service")
@@ -182,7 +182,7 @@ def _set_frozen(tx: Tx, which: Backend, *, frozen: bool) -> None:
     pools.write_backend(tx, backend.id, frozen=frozen)
 
 
-def _find(tx: Tx, host: str, binary: str) -> ServiceRow | None:
+def find(tx: Tx, host: str, binary: str) -> ServiceRow | None:
     return next((row for row in services.page(tx) if (row.host, row.binary) == (host, binary)), None)
 
 

@@ -62,7 +62,7 @@ LIST = paging.parameters(VOLUME_TYPE)
 def index(call: Call, tx: Tx) -> view.TypeList:
     """List the types that the caller may use."""
     query = paging.read(call, VOLUME_TYPE, extra=frozenset({"is_public", "extra_specs"}))
-    query = msgspec.structs.replace(query, project_id=None, filters=query.filters + _public(call))
+    query = msgspec.structs.replace(query, project_id=None, filters=query.filters + public_filter(call))
     wanted = _specs(call)
     if wanted is None:
         found, more, _ = paging.page(call, query, "types", lambda q: types.page(tx, q, call.caller))
@@ -75,7 +75,7 @@ def index(call: Call, tx: Tx) -> view.TypeList:
     )
 
 
-def _public(call: Call) -> tuple[Filter, ...]:
+def public_filter(call: Call) -> tuple[Filter, ...]:
     """An administrator chooses; the others see public types and those they were given access to."""
     if not call.caller.is_admin:
         return ()

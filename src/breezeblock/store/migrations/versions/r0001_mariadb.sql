@@ -70,6 +70,18 @@ CREATE TABLE IF NOT EXISTS findings (
     KEY ix_findings_resource_id (resource_id)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
 
+CREATE TABLE IF NOT EXISTS group_types (
+    id VARCHAR(36) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    description VARCHAR(255),
+    is_public BOOL NOT NULL,
+    group_specs MEDIUMTEXT NOT NULL,
+    created_at VARCHAR(26) NOT NULL,
+    updated_at VARCHAR(26),
+    CONSTRAINT pk_group_types PRIMARY KEY (id),
+    CONSTRAINT uq_group_types_name UNIQUE (name)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin;
+
 CREATE TABLE IF NOT EXISTS journal (
     operation_id VARCHAR(36) NOT NULL,
     round INTEGER NOT NULL,

@@ -74,6 +74,18 @@ CREATE TABLE findings (
 
 CREATE INDEX ix_findings_resource_id ON findings (resource_id);
 
+CREATE TABLE group_types (
+    id VARCHAR(36) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    description VARCHAR(255),
+    is_public BOOLEAN NOT NULL,
+    group_specs TEXT NOT NULL,
+    created_at VARCHAR(26) NOT NULL,
+    updated_at VARCHAR(26),
+    CONSTRAINT pk_group_types PRIMARY KEY (id),
+    CONSTRAINT uq_group_types_name UNIQUE (name)
+);
+
 CREATE TABLE journal (
     operation_id VARCHAR(36) NOT NULL,
     round INTEGER NOT NULL,
