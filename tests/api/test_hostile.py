@@ -238,8 +238,9 @@ def test_no_query_is_a_defect(
     volume = rows.volume(store, metadata='{"k":"v"}')
     ids = dict.fromkeys(route.values, volume) | {"key": "k"}
     path = "/v3" + route.path.format(**ids)
-    asked = QUERIES if "{" not in route.path else ("wait", "usage", "limit")
-    if store.dialect != "sqlite":  # keys that a route does not read end at the edge, which is the same before all of them
+    asked: tuple[str, ...] = QUERIES if "{" not in route.path else ("wait", "usage", "limit")
+    if store.dialect != "sqlite":
+        # Keys that a route does not read end at the edge, which is the same before all of them.
         asked = tuple({query.name for query in route.query} | ({"marker"} if route.query else set()))
     latest = client.at("latest")
     for key in asked:
