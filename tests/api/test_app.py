@@ -172,10 +172,13 @@ def test_a_body_of_unknown_length_is_cut_off_at_the_limit(api: Api) -> None:
     assert asyncio.run(endless()) == 2
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("begun", [[], [b"{", b'"volume"']], ids=["nothing", "a part"])
+def test_a_body_that_does_not_come_is_not_waited_for(
+    api: Api, monkeypatch: pytest.MonkeyPatch, begun: list[bytes]
+) -> None:
     monkeypatch.setattr(wire, "BODY_SECONDS", 0.05)
     sent: list[Any] = []
-    parts = iter([b"{", b'"volume"'])
+    parts = iter(begun)
 
     async def receive() -> dict[str, object]:
         chunk = next(parts, None)

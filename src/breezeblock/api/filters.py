@@ -237,7 +237,10 @@ def _pairs(key: str, value: str) -> tuple[tuple[str, str], ...]:
     """A Python or JSON literal of an object whose values are plain."""
     found = _literal(value)
     if isinstance(found, dict) and all(isinstance(k, str) for k in found):
-        pairs = tuple((k, v if isinstance(v, str) else str(v)) for k, v in found.items())
+        try:
+            pairs = tuple((k, v if isinstance(v, str) else str(v)) for k, v in found.items())
+        except ValueError:  # a number of more digits than str() writes
+            pairs = (("\x00", ""),)
         if not any("\x00" in k or "\x00" in v or _surrogate(k) or _surrogate(v) for k, v in pairs):
             return pairs
     raise BadRequest(f"{key} must be an object of strings", needed="{'key': 'value'}", had=repr(value[:60]))

@@ -6,7 +6,6 @@ and not a framework's request and response objects: measured on the same routes,
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -26,7 +25,6 @@ _TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
 
 #: Seconds for a whole body.
 BODY_SECONDS = 30.0
-_NO_CLOCK = contextlib.nullcontext()
 
 
 class PlainText(msgspec.Struct, frozen=True):
@@ -91,20 +89,19 @@ async def read_body(receive: Receive, head: RequestHead, limit: int) -> bytes:
     """The whole body. Refuses (413) as soon as it is known to be longer than `limit` bytes."""
     if head.length > limit:
         raise _too_large(limit, head.length)
-    first = await receive()
     try:
-        # Nearly every body is one message: only one that dawdles pays for the clock.
-        async with asyncio.timeout(BODY_SECONDS) if first.get("more_body", False) else _NO_CLOCK:
-            return await _collected(first, receive, limit)
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _collected(receive, limit)
     except TimeoutError:
         raise Malformed(
             "The request body did not come in time", needed=f"all of it within {BODY_SECONDS:g} s"
         ) from None
 
 
-async def _collected(message: Any, receive: Receive, limit: int) -> bytes:
+async def _collected(receive: Receive, limit: int) -> bytes:
     chunks, size = [], 0
     while True:
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         chunk = message.get("body", b"")
@@ -114,7 +111,6 @@ async def _collected(message: Any, receive: Receive, limit: int) -> bytes:
         chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        message = await receive()
 
 
 def _too_large(limit: int, size: int) -> TooLarge:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
 
+from breezeblock.model.errors import BadRequest
 from breezeblock.store.schema import default_types
 from breezeblock.store.sql import upsert
 from breezeblock.store.transaction import Tx
@@ -27,13 +29,17 @@ def everyone(tx: Tx) -> list[tuple[str, str]]:
 
 
 def put(tx: Tx, project_id: str, type_id: str) -> None:
+    """Raises BadRequest when the type was deleted at this moment."""
     row = {
         "project_id": project_id,
         "volume_type_id": type_id,
         "created_at": tx.now,
         "updated_at": None,
     }
-    upsert(tx, default_types, ("project_id",), [row], keep=("created_at",))
+    try:
+        upsert(tx, default_types, ("project_id",), [row], keep=("created_at",))
+    except IntegrityError:
+        raise BadRequest(f"Volume type {type_id} could not be found") from None
 
 
 def unset(tx: Tx, project_id: str) -> None:

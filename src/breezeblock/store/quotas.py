@@ -175,7 +175,8 @@ def rename_type(tx: Tx, before: str, after: str) -> None:
             usages,
         ):  # left over of an earlier type of that name: nothing is charged to it
             tx.execute(delete(table).where(table.c.key == new))
-        for table in (quotas, quota_classes, charges, usages):
+        # usages before charges: who is charging holds the usage's lock, and its charges are seen once it is given back
+        for table in (quotas, quota_classes, usages, charges):
             tx.execute(update(table).where(table.c.key == old).values(key=new))
 
 

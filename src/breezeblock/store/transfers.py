@@ -37,5 +37,10 @@ def create(tx: Tx, transfer: Transfer) -> None:
     tx.execute(insert(transfers), msgspec.structs.asdict(transfer))
 
 
+def remove_of_volume(tx: Tx, volume_id: str) -> None:
+    """An offer that is no more, because an administrator or a forced delete took the volume out of it."""
+    tx.execute(delete(transfers).where(transfers.c.volume_id == volume_id))
+
+
 def remove(tx: Tx, id: str) -> None:
     tx.execute(delete(transfers).where(transfers.c.id == id))

@@ -149,6 +149,11 @@ def create(
 def write(tx: Tx, id: str, **values: Any) -> VolumeType:
     """name, description, is_public. A new name goes to the quota keys of the type too. Raises NotFound, Conflict."""
     before = get(tx, id)
+    if before.name == DEFAULT_TYPE and values.get("name", DEFAULT_TYPE) != DEFAULT_TYPE:
+        raise BadRequest(
+            f"The {DEFAULT_TYPE} volume type keeps its name: it is found by it",
+            remedy="Make another type, and give it to projects as their default.",
+        )
     try:
         with tx.part():
             done = tx.execute(

@@ -23,6 +23,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 
 from breezeblock.model import status as states
 from breezeblock.model.errors import NotFound, WrongStatus
@@ -108,7 +109,10 @@ def create(tx: Tx, values: Mapping[str, Any], *, volume_type: str | None = None)
         "updated_at": None,
         **values,
     }
-    tx.run(_INSERT, row)
+    try:
+        tx.run(_INSERT, row)
+    except IntegrityError:  # the type was deleted at this moment
+        raise NotFound(f"Volume type {row['volume_type_id']} could not be found") from None
     if row["backend_id"] is not None:  # its host is another table's
         return get(tx, row["id"])
     read = {**row, "volume_type": volume_type, "host": None}

@@ -126,6 +126,36 @@ def test_snapshots_may_stay(member: Client, stranger: Client, store: Store) -> N
     assert stranger.get(f"/v3/snapshots/{snapshot}").status == 404
 
 
+def test_snapshots_that_an_earlier_owner_kept_stay_his(
+    member: Client, stranger: Client, store: Store
+) -> None:
+    volume = rows.volume(store)
+    kept = rows.snapshot(store, volume)
+    member, stranger = member.at("3.55"), stranger.at("3.55")
+    assert accept(stranger, offered(member, volume, no_snapshots=True)).status == 202
+    own = rows.snapshot(store, volume, project_id=rows.OTHER_PROJECT)
+    assert accept(stranger, offered(stranger, volume)).status == 202
+    assert member.get(f"/v3/snapshots/{kept}").status == 200
+    assert stranger.get(f"/v3/snapshots/{kept}").status == 404
+    assert stranger.get(f"/v3/snapshots/{own}").status == 200
+    refused = stranger.delete(f"/v3/volumes/{volume}?cascade=true")
+    assert refused.status == 400
+    assert "belong to another project" in refused.fault[1]
+
+
+def test_a_volume_that_left_its_offer_another_way_can_be_offered_again(
+    client: Client, member: Client, stranger: Client, store: Store
+) -> None:
+    volume = rows.volume(store)
+    stale = offered(member, volume)
+    reset = client.post(f"/v3/volumes/{volume}/action", {"os-reset_status": {"status": "available"}})
+    assert reset.status == 202
+    assert accept(stranger, stale).status == 400
+    again = offered(member, volume)
+    assert member.get(f"{PATH}/{stale['id']}").status == 404
+    assert accept(stranger, again).status == 202
+
+
 @pytest.mark.parametrize("at", ["in-use", "error", "creating", "awaiting-transfer"])
 def test_a_volume_that_is_not_available_is_not_offered(member: Client, store: Store, at: str) -> None:
     answer = member.post(PATH, {"transfer": {"volume_id": rows.volume(store, status=at)}})

@@ -169,3 +169,18 @@ def test_the_specs_of_a_type_in_use_are_fixed(client: Client, store: Store) -> N
 def test_cacheable_and_multiattach_exclude_each_other(client: Client) -> None:
     path = f"/v3/types/{made(client, extra_specs={'multiattach': '<is> True'})}/extra_specs"
     assert client.post(path, {"extra_specs": {"cacheable": "<is> True"}}).status == 400
+
+
+def test_the_default_type_keeps_its_name(client: Client) -> None:
+    id = client.get("/v3/types/default").json()["volume_type"]["id"]
+    assert client.put(f"/v3/types/{id}", {"volume_type": {"name": "other"}}).status == 400
+    assert (
+        client.put(f"/v3/types/{id}", {"volume_type": {"name": "__DEFAULT__", "description": "d"}}).status
+        == 200
+    )
+    assert client.get("/v3/types/default").status == 200
+
+
+@pytest.mark.parametrize("path", ["/v3/types?extra_specs=", "/v3/volumes?metadata="])
+def test_a_filter_with_a_number_that_no_text_holds_is_400(client: Client, path: str) -> None:
+    assert client.at("3.52").get(path + "{'a':0x" + "f" * 5000 + "}").status == 400

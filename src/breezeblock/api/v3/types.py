@@ -99,11 +99,11 @@ def _specs(call: Call) -> dict[str, str] | None:
         return None
     try:
         found = ast.literal_eval(asked) if len(asked) < 8192 else None
+        if isinstance(found, dict):
+            return {str(key): str(value) for key, value in found.items()}
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise BadRequest("extra_specs must be an object", needed="{'key': 'value'}", had=repr(asked[:60]))
-    return {str(key): str(value) for key, value in found.items()}
+        pass
+    raise BadRequest("extra_specs must be an object", needed="{'key': 'value'}", had=repr(asked[:60]))
 
 
 def _has(call: Call, kind: VolumeType, wanted: dict[str, str]) -> bool:

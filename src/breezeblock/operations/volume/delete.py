@@ -35,6 +35,14 @@ def delete(
     if force:
         _end_holder(tx, volume)
     children = snapshots.of_volume(tx, volume_id)
+    kept = [child.id for child in children if child.project_id != volume.project_id]
+    if cascade and kept and project is not None:  # a transfer left them with the project that had the volume
+        raise WrongStatus(
+            f"Invalid volume: snapshots of volume {volume_id} belong to another project",
+            needed="no snapshot of another project",
+            had=", ".join(kept[:3]),
+            remedy="That project deletes them, or an administrator deletes the volume with them.",
+        )
     operation = new_id()
     conditions = [volumes.mig_free(), volumes.detached(), volumes.not_exported()]
     if not cascade:
