@@ -21,6 +21,7 @@ from breezeblock.store.transaction import Tx
 from tests.store.rows import volume
 
 ID = "00000000-0000-4000-8000-000000000001"
+TYPE = "gold"
 EVERYTHING = PageQuery()
 
 
@@ -37,11 +38,12 @@ def _backend(host: str) -> dict[str, Any]:
 
 @pytest.fixture
 def known(store: Store) -> Store:
-    """A store whose readers remember one volume, on a backend, of the default type."""
+    """A store whose readers remember one volume, on a backend, of a type."""
 
     def write(tx: Tx) -> None:
         pools.register(tx, _backend("before"))
-        volume(tx, id=ID, status="available", backend_id="b", pool="p", volume_type_id=types.default(tx).id)
+        kind = types.create(tx, TYPE)
+        volume(tx, id=ID, status="available", backend_id="b", pool="p", volume_type_id=kind.id)
 
     store.write_sync(write)
     assert _listed(store)[ID].host == "before@local#p"
@@ -80,7 +82,7 @@ def test_a_change_that_is_taken_back_is_never_remembered(known: Store) -> None:
 
 
 def test_the_new_name_of_a_type_is_in_the_next_list(known: Store) -> None:
-    known.write_sync(lambda tx: types.write(tx, types.default(tx).id, name="renamed"))
+    known.write_sync(lambda tx: types.write(tx, types.get(tx, TYPE).id, name="renamed"))
     assert _listed(known)[ID].volume_type == "renamed"
 
 
