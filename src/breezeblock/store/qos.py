@@ -66,10 +66,11 @@ def create(tx: Tx, name: str, consumer: str, specs: Mapping[str, str]) -> QosSpe
     return get(tx, id)
 
 
-def write(tx: Tx, id: str, change: Mapping[str, str], *, consumer: str | None = None) -> None:
-    """Merge specs. Raises NotFound."""
+def write(tx: Tx, id: str, change: Mapping[str, str | None], *, consumer: str | None = None) -> None:
+    """Merge specs (None takes a key away). Raises NotFound."""
     before = _found(tx, id, lock=True)
-    _store(tx, id, before.specs | dict(change), consumer or before.consumer)
+    merged = {key: value for key, value in {**before.specs, **change}.items() if value is not None}
+    _store(tx, id, merged, consumer or before.consumer)
 
 
 def remove_keys(tx: Tx, id: str, keys: Sequence[str]) -> str | None:

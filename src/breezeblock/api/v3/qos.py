@@ -71,10 +71,7 @@ def update(call: Call, tx: Tx, qos_id: str, body: dict[str, str | None]) -> view
     if "consumer" in body:
         consumer = _consumer(consumer)
     change = {key: value for key, value in body.items() if key != "consumer"}
-    gone = [key for key, value in change.items() if value is None and key in qos.get(tx, qos_id).specs]
-    qos.write(tx, qos_id, {k: v for k, v in change.items() if v is not None}, consumer=consumer)
-    if gone:
-        qos.remove_keys(tx, qos_id, gone)
+    qos.write(tx, qos_id, change, consumer=consumer)
     return view.Echo(body)
 
 
