@@ -5,6 +5,7 @@ key's value by the kind of its column. Must never build SQL: it makes model.pagi
 from __future__ import annotations
 
 import ast
+import contextlib
 import enum
 import re
 from collections.abc import Mapping
@@ -237,11 +238,12 @@ def _pairs(key: str, value: str) -> tuple[tuple[str, str], ...]:
     """A Python or JSON literal of an object whose values are plain."""
     found = _literal(value)
     if isinstance(found, dict) and all(isinstance(k, str) for k in found):
-        try:
+        pairs: tuple[tuple[str, str], ...] = ()
+        with contextlib.suppress(ValueError):  # a number of more digits than str() writes
             pairs = tuple((k, v if isinstance(v, str) else str(v)) for k, v in found.items())
-        except ValueError:  # a number of more digits than str() writes
-            pairs = (("\x00", ""),)
-        if not any("\x00" in k or "\x00" in v or _surrogate(k) or _surrogate(v) for k, v in pairs):
+        if len(pairs) == len(found) and not any(
+            "\x00" in k or "\x00" in v or _surrogate(k) or _surrogate(v) for k, v in pairs
+        ):
             return pairs
     raise BadRequest(f"{key} must be an object of strings", needed="{'key': 'value'}", had=repr(value[:60]))
 

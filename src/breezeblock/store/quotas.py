@@ -169,11 +169,8 @@ def rename_type(tx: Tx, before: str, after: str) -> None:
     """The keys of a volume type follow its name: limits, charges and usage."""
     for prefix in PER_TYPE:
         old, new = f"{prefix}_{before}", f"{prefix}_{after}"
-        for table in (
-            quotas,
-            quota_classes,
-            usages,
-        ):  # left over of an earlier type of that name: nothing is charged to it
+        # left over of an earlier type of that name: nothing is charged to it
+        for table in (quotas, quota_classes, usages):
             tx.execute(delete(table).where(table.c.key == new))
         # usages before charges: who is charging holds the usage's lock, and its charges are seen once it is given back
         for table in (quotas, quota_classes, usages, charges):
